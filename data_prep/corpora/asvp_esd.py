@@ -1,0 +1,47 @@
+"""ASVP-ESD: speech and wordless sounds cut from films, shows and the web, in several languages.
+
+Landry, He & Xie (2020), https://doi.org/10.5281/zenodo.3782415. A name is modality, channel, emotion,
+intensity, statement, actor, age band, source, language and a number; some names lack trailing fields. The
+codes for age and language have changed between releases, so those columns stay empty. Fewer than eight
+fields would read as RAVDESS.
+"""
+
+import re
+from pathlib import Path
+
+from data_prep.schema import Clip, lookup
+
+PATTERN = re.compile(r"\d\d-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{2,3})(?:-\d+){2,}")
+
+CHANNELS = {"01": "speech", "02": "nonspeech"}
+EMOTIONS = {
+    "01": "boredom",
+    "02": "neutral",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
+    "09": "excited",
+    "10": "pleasure",
+    "11": "pain",
+    "12": "disappointed",
+    "13": "breath",
+}
+INTENSITIES = {"01": "normal", "02": "high"}
+
+
+def describe(path: Path, match: re.Match) -> Clip:
+    """Read the codes of an ASVP-ESD file name."""
+    channel, emotion, intensity, statement, actor = match.groups()
+    return Clip(
+        path=path,
+        id=f"asvp_esd-{match.group()}",
+        corpus="asvp_esd",
+        speaker=f"asvp_esd-{actor}",
+        source_emotion=lookup(EMOTIONS, emotion, "emotion"),
+        intensity=lookup(INTENSITIES, intensity, "intensity"),
+        channel=lookup(CHANNELS, channel, "channel"),
+        statement=statement,
+    )

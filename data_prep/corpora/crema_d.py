@@ -1,0 +1,90 @@
+"""CREMA-D: 91 actors, 12 sentences, the actor's intent and what listeners heard, Open Database License.
+
+Cao et al. (2014), https://doi.org/10.1109/TAFFC.2014.2336244; columns of the tables as its readme defines them.
+A name is actor, sentence, emotion, level. The tables lie beside `AudioWAV/` and `AudioMP3/`; whichever of
+them is missing leaves its columns empty.
+"""
+
+import csv
+import re
+from functools import cache
+from pathlib import Path
+
+from data_prep.schema import Clip, Rejected, lookup
+
+PATTERN = re.compile(r"(\d{4})_([a-z]{3})_([a-z]{3})_([a-z]{1,2})")
+
+EMOTIONS = {
+    "ang": "anger",
+    "dis": "disgust",
+    "fea": "fear",
+    "hap": "happy",
+    "neu": "neutral",
+    "sad": "sad",
+}
+VOTES = {"A": "anger", "D": "disgust", "F": "fear", "H": "happy", "N": "neutral", "S": "sad"}
+INTENSITIES = {"lo": "low", "md": "medium", "hi": "high", "xx": "unspecified", "x": "unspecified"}
+STATEMENTS = {
+    "ieo": "It's eleven o'clock",
+    "tie": "That is exactly what happened",
+    "iom": "I'm on my way to the meeting",
+    "iww": "I wonder what this is about",
+    "tai": "The airplane is almost full",
+    "mti": "Maybe tomorrow it will be cold",
+    "iwl": "I would like a new alarm clock",
+    "ith": "I think I have a doctor's appointment",
+    "dfa": "Don't forget a jacket",
+    "its": "I think I've seen this before",
+    "tsi": "The surface is slick",
+    "wsi": "We'll stop in a couple of minutes",
+}
+KNOWN_BAD = {"1040_ith_sad_xx", "1006_tie_neu_xx", "1013_wsi_dis_xx", "1017_iww_fea_xx"}
+
+
+def describe(path: Path, match: re.Match) -> Clip:
+    """Read a CREMA-D file name, and the actor's and the listeners' rows in the tables beside it."""
+    if match.group() in KNOWN_BAD:
+        raise Rejected("one of the four clips known to be bad in the published set")
+    actor, sentence, emotion, level = match.groups()
+    root = path.parent.parent
+    person = _demographics(root).get(actor, {})
+    votes = _votes(root / "processedResults" / "summaryTable.csv", "VoiceVote").get(match.group(), "")
+    return Clip(
+        path=path,
+        id=f"crema_d-{match.group()}",
+        corpus="crema_d",
+        speaker=f"crema_d-{actor}",
+        source_emotion=lookup(EMOTIONS, emotion, "emotion"),
+        gender=person.get("Sex", "").lower() or None,
+        age=int(person["Age"]) if "Age" in person else None,
+        intensity=lookup(INTENSITIES, level, "level"),
+        statement=lookup(STATEMENTS, sentence, "sentence"),
+        language="en",
+        perceived_emotion=":".join(VOTES[vote] for vote in votes.split(":")) if votes else None,
+        agreement=_agreement(root).get(match.group()),
+    )
+
+
+@cache
+def _rows(table: Path) -> list[dict[str, str]]:
+    if not table.is_file():
+        return []
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def _demographics(root: Path) -> dict[str, dict[str, str]]:
+    return {row["ActorID"]: row for row in _rows(root / "VideoDemographics.csv")}
+
+
+@cache
+def _votes(table: Path, column: str) -> dict[str, str]:
+    return {row["FileName"].lower(): row[column] for row in _rows(table)}
+
+
+@cache
+def _agreement(root: Path) -> dict[str, float]:
+    # Rows numbered 100001 and up are the voice alone, 200001 the face, 300001 both.
+    rows = _rows(root / "processedResults" / "tabulatedVotes.csv")
+    return {row["fileName"].lower(): float(row["agreement"]) for row in rows if row[""].startswith("1")}

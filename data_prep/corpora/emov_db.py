@@ -1,0 +1,42 @@
+"""EmoV-DB: two women and two men read CMU Arctic sentences in five styles, for research only.
+
+Adigwe et al. (2018), https://arxiv.org/abs/1806.09514. A name is style, session range and sentence number;
+the speaker is a folder above it, `bea/Amused/` or `bea_amused/`.
+"""
+
+import re
+from pathlib import Path
+
+from data_prep.schema import Clip, Rejected, lookup
+
+PATTERN = re.compile(r"([a-z]+)_(\d+-\d+)_(\d{4})")
+
+GENDERS = {"bea": "female", "jenie": "female", "josh": "male", "sam": "male"}
+EMOTIONS = {
+    "amused": "amused",
+    "anger": "anger",
+    "angry": "anger",
+    "disgust": "disgust",
+    "neutral": "neutral",
+    "sleepiness": "sleepiness",
+    "sleepy": "sleepiness",
+}
+
+
+def describe(path: Path, match: re.Match) -> Clip:
+    """Read an EmoV-DB file name and its folders."""
+    style, _session, sentence = match.groups()
+    folders = [part for folder in path.parts[-3:-1] for part in folder.lower().split("_")]
+    speaker = next((folder for folder in folders if folder in GENDERS), None)
+    if speaker is None:
+        raise Rejected("named like an EmoV-DB file, but no folder above it says which speaker")
+    return Clip(
+        path=path,
+        id=f"emov_db-{speaker}-{match.group()}",
+        corpus="emov_db",
+        speaker=f"emov_db-{speaker}",
+        source_emotion=lookup(EMOTIONS, style, "style"),
+        gender=GENDERS[speaker],
+        statement=sentence,
+        language="en",
+    )

@@ -1,0 +1,45 @@
+"""RAVDESS, speech and song: 24 actors, two statements, CC BY-NC-SA 4.0.
+
+Livingstone & Russo (2018), https://doi.org/10.1371/journal.pone.0196391. A name is seven codes: modality,
+channel, emotion, intensity, statement, repetition, actor (odd: male, even: female).
+"""
+
+import re
+from pathlib import Path
+
+from data_prep.schema import Clip, Rejected, lookup
+
+PATTERN = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
+
+CHANNELS = {"01": "speech", "02": "song"}
+EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
+}
+INTENSITIES = {"01": "normal", "02": "strong"}
+STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+
+
+def describe(path: Path, match: re.Match) -> Clip:
+    """Read the seven codes of a RAVDESS file name."""
+    _modality, channel, emotion, intensity, statement, _repetition, actor = match.groups()
+    if not 1 <= int(actor) <= 24:
+        raise Rejected(f"unknown actor code {actor!r} in the file name")
+    return Clip(
+        path=path,
+        id=f"ravdess-{match.group()}",
+        corpus="ravdess",
+        speaker=f"ravdess-{actor}",
+        source_emotion=lookup(EMOTIONS, emotion, "emotion"),
+        gender="male" if int(actor) % 2 else "female",
+        intensity=lookup(INTENSITIES, intensity, "intensity"),
+        channel=lookup(CHANNELS, channel, "channel"),
+        statement=lookup(STATEMENTS, statement, "statement"),
+        language="en",
+    )

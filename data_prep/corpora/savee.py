@@ -1,0 +1,41 @@
+"""SAVEE: four men of 27 to 31 years, 120 sentences each, for research only, no redistribution.
+
+Jackson & Haq (2014), http://kahlan.eps.surrey.ac.uk/savee/. A name is an emotion letter and the sentence's
+number, with the speaker before it (`DC_a01`) or as the folder it lies in (`DC/a01`).
+"""
+
+import re
+from pathlib import Path
+
+from data_prep.schema import Clip, Rejected, lookup
+
+PATTERN = re.compile(r"(?:(dc|je|jk|kl)_)?(a|d|f|h|n|sa|su)(\d\d)")
+
+SPEAKERS = ("dc", "je", "jk", "kl")
+EMOTIONS = {
+    "a": "anger",
+    "d": "disgust",
+    "f": "fear",
+    "h": "happiness",
+    "n": "neutral",
+    "sa": "sadness",
+    "su": "surprise",
+}
+
+
+def describe(path: Path, match: re.Match) -> Clip:
+    """Read speaker, emotion and sentence number from a SAVEE file name."""
+    speaker, emotion, number = match.groups()
+    speaker = speaker or path.parent.name.lower()
+    if speaker not in SPEAKERS:
+        raise Rejected("named like a SAVEE file, but neither its name nor its folder says which speaker")
+    return Clip(
+        path=path,
+        id=f"savee-{speaker}_{emotion}{number}",
+        corpus="savee",
+        speaker=f"savee-{speaker.upper()}",
+        source_emotion=lookup(EMOTIONS, emotion, "emotion"),
+        gender="male",
+        statement=f"{emotion}{number}",
+        language="en",
+    )
