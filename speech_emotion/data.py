@@ -1,0 +1,71 @@
+"""The prepared dataset as training and evaluation read it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
+
+from speech_emotion.audio import SAMPLE_RATE, load_audio
+
+
+def open_dataset(name: str) -> DatasetDict:
+    """Open what `data_prep` made: a folder on disk, or the id of a dataset on the hub.
+
+    Args:
+        name: folder or hub id.
+
+    Returns:
+        The splits, their audio left encoded: datasets would need torchcodec and FFmpeg to decode it.
+    """
+    dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
+    return dataset.cast_column("audio", Audio(decode=False))
+
+
+def read_clip(row: dict) -> np.ndarray:
+    """Decode the clip of a row: float32, shape [n], 16 kHz."""
+    return load_audio(row["audio"]["bytes"])
+
+
+def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
+    """Keep at most so many clips of each speaker, drawn at random.
+
+    TESS has 1,400 clips of each of its two speakers and would be two-thirds of training.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    speakers, kept, count = rows["speaker"], [], {}
+    for index in order:
+        speaker = speakers[int(index)]
+        count[speaker] = count.get(speaker, 0) + 1
+        if count[speaker] <= most:
+            kept.append(int(index))
+    return rows.select(sorted(kept))
+
+
+class ClipDataset(torch.utils.data.Dataset):
+    """Rows as a model is trained on them: cropped, changed by an augmentation, label beside.
+
+    Args:
+        rows: a split of the dataset.
+        max_seconds: longer clips are cropped, at random where there is an augmentation, else to their start.
+        augment: changes a waveform; None for clips that are evaluated.
+    """
+
+    def __init__(self, rows: Dataset, max_seconds: float, augment: Callable | None = None):
+        self.rows = rows
+        self.durations = [min(seconds, max_seconds) for seconds in rows["duration"]]
+        self.size = int(max_seconds * SAMPLE_RATE)
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict:
+        row = self.rows[index]
+        audio = read_clip(row)
+        start = 0
+        if self.augment:
+            audio = self.augment(audio)
+            start = np.random.randint(max(audio.size - self.size, 0) + 1)
+        return {"audio": audio[start : start + self.size], "label": row["emotion"]}

@@ -1,0 +1,108 @@
+"""Make, load and save classifiers: folders or hub ids that `AutoModelForAudioClassification` understands."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    FeatureExtractionMixin,
+    PreTrainedModel,
+    Wav2Vec2FeatureExtractor,
+)
+
+from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.cnn import SpectrogramCNN, SpectrogramCNNConfig
+
+CNN = "cnn"  # the name that makes a new spectrogram CNN instead of loading a checkpoint
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message is a sentence that says why."""
+
+
+def new_classifier(
+    name: str, labels: list[str], changes: dict | None = None
+) -> tuple[PreTrainedModel, FeatureExtractionMixin, set[str]]:
+    """Make a classifier to be trained.
+
+    Args:
+        name: `cnn`, or a folder or hub id of an encoder or a classifier, whose head is replaced.
+        labels: the class names in the order of the outputs.
+        changes: fields of the model's config to set.
+
+    Returns:
+        The model, its feature extractor, and the names of the parameters that start at random.
+    """
+    labelling = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
+    fields = labelling | (changes or {})
+    if name == CNN:
+        model = SpectrogramCNN(SpectrogramCNNConfig(**fields))
+        extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
+        return model, extractor, {parameter for parameter, _ in model.named_parameters()}
+    model, report = AutoModelForAudioClassification.from_pretrained(
+        name,
+        config=AutoConfig.from_pretrained(name, **fields),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        dtype=torch.float32,
+    )
+    fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    return model, AutoFeatureExtractor.from_pretrained(name), fresh
+
+
+def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
+    """Load a trained classifier, never a partly random one.
+
+    Args:
+        name: a folder or a hub id. Only safetensors are read, and no code of the model's.
+
+    Returns:
+        The model in evaluation mode, float32, and its feature extractor.
+
+    Raises:
+        ModelError: nothing loadable there, weights missing from the checkpoint (transformers would fill them
+            in at random and only warn), or a sampling rate other than 16 kHz.
+    """
+    name = str(name)
+    try:
+        model, report = AutoModelForAudioClassification.from_pretrained(
+            name, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+        extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"The model {name!r} cannot be loaded: {reason}") from error
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"]))
+        raise ModelError(f"The checkpoint of {name!r} lacks weights, so it would predict noise: {missing}.")
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise ModelError(
+            f"The model {name!r} wants {extractor.sampling_rate} Hz audio; {SAMPLE_RATE} is served."
+        )
+    return model.eval(), extractor
+
+
+def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:
+    """Batch waveforms into a model's inputs.
+
+    Args:
+        extractor: the model's feature extractor.
+        clips: float32 waveforms of any lengths, 16 kHz.
+
+    Returns:
+        Tensors by input name, padded to the longest clip where the model takes waveforms, to its fixed
+        window where it takes spectrograms (Whisper).
+    """
+    padding = {"padding": True} if extractor.model_input_names[0] == "input_values" else {}
+    return dict(extractor(clips, sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding))
+
+
+def last_linear(model: PreTrainedModel) -> torch.nn.Linear:
+    """Give the layer that makes the logits."""
+    return [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
