@@ -9,7 +9,7 @@ from scipy.special import softmax
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import SAMPLE_RATE, check_speech, load_audio, to_contract
-from speech_emotion.models import extract, load_classifier
+from speech_emotion.models import extract, load_classifier, load_report
 
 WINDOW_SECONDS = 5.0  # what a model hears at once, as in training
 HOP_SECONDS = 2.5  # between the windows of a longer clip
@@ -42,6 +42,7 @@ class EmotionClassifier:
         self.model = model.eval()
         self.extractor = extractor
         self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        self.report = load_report(model.name_or_path)
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike) -> "EmotionClassifier":
@@ -73,6 +74,14 @@ class EmotionClassifier:
             probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
             seconds=speech.size / SAMPLE_RATE,
         )
+
+    @property
+    def calibration(self) -> str:
+        """A sentence that says how far the probabilities can be taken at their word."""
+        if not self.report:
+            return "Probabilities are not calibrated: read them as a ranking."
+        error = self.report["calibration"]["ece"]
+        return f"Calibrated: on speakers never heard, confidence was off by {error:.0%} on average."
 
     @torch.inference_mode()
     def logits(self, clips: list[np.ndarray]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Make, load and save classifiers: folders or hub ids that `AutoModelForAudioClassification` understands."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import (
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
 )
+from transformers.utils import cached_file
 
 from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.cnn import SpectrogramCNN, SpectrogramCNNConfig
@@ -86,6 +88,12 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
             f"The model {name!r} wants {extractor.sampling_rate} Hz audio; {SAMPLE_RATE} is served."
         )
     return model.eval(), extractor
+
+
+def load_report(name: str) -> dict | None:
+    """Load the `report.json` beside a model, from its folder or from the hub; None where it has none."""
+    path = cached_file(name, "report.json", _raise_exceptions_for_missing_entries=False)
+    return json.loads(Path(path).read_text()) if path else None
 
 
 def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:

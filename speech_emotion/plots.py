@@ -19,7 +19,7 @@ def plot_clip(audio: np.ndarray) -> Figure:
         audio: float32 samples of shape [n], 16 kHz.
     """
     seconds = audio.size / SAMPLE_RATE
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    figure = Figure(figsize=(12, 5), layout="constrained")
     wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.8))
 
     wave.plot(*_envelope(audio), color=WAVE, linewidth=0.6)
@@ -32,8 +32,8 @@ def plot_clip(audio: np.ndarray) -> Figure:
     ticks = np.array([250, 500, 1000, 2000, 4000])
     mel.set_yticks(_mel_position(ticks), [f"{tick / 1000:g}" for tick in ticks])
     mel.set(xlabel="time (s)", ylabel="frequency (kHz)", title="Mel spectrogram", xlim=(0, seconds))
-    figure.colorbar(image, ax=mel, label="level (dB below loudest)", pad=0.01)
-    for axes in (wave, mel):
+    bar = figure.colorbar(image, ax=mel, label="level (dB)", pad=0.01)
+    for axes in (wave, mel, bar.ax):
         _style(axes)
     return figure
 

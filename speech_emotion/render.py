@@ -1,0 +1,60 @@
+"""A prediction as a visitor sees it: HTML made of a model's labels and numbers, never of what was sent."""
+
+from html import escape
+
+from speech_emotion.inference import Prediction
+
+# Okabe and Ito's palette, which colour-blind people can tell apart; labels it does not know are grey.
+COLOURS = {
+    "angry": "#d55e00",
+    "calm": "#56b4e9",
+    "disgust": "#009e73",
+    "fearful": "#cc79a7",
+    "happy": "#e69f00",
+    "sad": "#0072b2",
+    "surprised": "#f0e442",
+}
+GREY = "#999999"
+
+EMPTY = (
+    "<div class='answer'><p class='hint'>Record or upload a voice, and its emotion appears here.</p></div>"
+)
+
+CSS = """
+.answer { min-height: 23rem; padding: 0.5rem 0.25rem; }
+.answer .hint, .answer .refusal { font-size: 1.1rem; padding: 2rem 0; }
+.answer .hint, .answer .note { color: var(--body-text-color-subdued); }
+.answer .refusal { font-weight: 600; }
+.answer .label { font-size: 2rem; font-weight: 700; line-height: 1.2; margin: 0; }
+.answer .note { font-size: 0.85rem; margin: 0.25rem 0 1rem; }
+.answer dl { display: grid; grid-template-columns: 6.5rem 1fr 3.5rem; gap: 0.45rem 0.6rem; margin: 0; }
+.answer dt, .answer dd { margin: 0; line-height: 1.4rem; }
+.answer .bar { height: 1.4rem; background: var(--background-fill-secondary); border-radius: 4px; }
+.answer .bar span { display: block; height: 100%; border-radius: 4px; }
+.answer .percent { text-align: right; font-variant-numeric: tabular-nums; }
+.answer .top { font-weight: 700; }
+"""
+
+
+def render_prediction(prediction: Prediction, note: str) -> str:
+    """Lay out the label above a bar per class, in the model's order and each emotion's colour.
+
+    Args:
+        prediction: what the classifier said.
+        note: one line under the label.
+    """
+    rows = "".join(
+        f"<dt class='{'top' if label == prediction.label else ''}'>{escape(label)}</dt>"
+        f"<dd class='bar'><span style='width:{share:.1%};background:{COLOURS.get(label, GREY)}'></span></dd>"
+        f"<dd class='percent'>{share:.0%}</dd>"
+        for label, share in prediction.probabilities.items()
+    )
+    return (
+        f"<div class='answer'><p class='label'>{escape(prediction.label)}</p>"
+        f"<p class='note'>{escape(note)}</p><dl>{rows}</dl></div>"
+    )
+
+
+def render_refusal(sentence: str) -> str:
+    """Lay out the sentence that stands where a result cannot."""
+    return f"<div class='answer'><p class='refusal' role='alert'>{escape(sentence)}</p></div>"

@@ -1,0 +1,79 @@
+"""Fixtures made by code: synthetic voices, miniature corpora, a dataset and models prepared from them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from data_prep.build import build_dataset
+from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.models import new_classifier
+
+ROOT = Path(__file__).parent.parent
+UNPACK = ROOT.parent / "shared" / "corpora" / "unpack.py"
+
+
+def voice(pitch: float = 150.0, seconds: float = 1.0, level: float = 0.3, seed: int = 0) -> np.ndarray:
+    """Make something like a voice: harmonics of a wavering pitch in syllables, float32, 16 kHz."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.03 * np.sin(2 * np.pi * 5 * time))) / SAMPLE_RATE
+    tone = sum(np.sin(harmonic * phase + rng.uniform(0, 6)) / harmonic for harmonic in range(1, 12))
+    syllables = 0.6 + 0.4 * np.sin(2 * np.pi * 4 * time)
+    sound = tone * syllables + 0.01 * rng.standard_normal(time.size)
+    return (level * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def write_wav(path: Path, audio: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
+    """Write a WAV file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_corpora(tmp_path_factory) -> Path:
+    """RAVDESS and SAVEE in miniature: every fold's speakers, two emotions told apart by pitch."""
+    root = tmp_path_factory.mktemp("corpora")
+    for actor in (1, 2, 4, 8, 3, 6):
+        for emotion, pitch in (("03", 260), ("04", 110)):
+            for repetition in ("01", "02"):
+                name = f"03-01-{emotion}-01-01-{repetition}-{actor:02}.wav"
+                audio = voice(pitch + 3 * actor, seed=100 * actor + int(repetition))
+                write_wav(root / "ravdess" / f"Actor_{actor:02}" / name, audio)
+    for number, speaker in enumerate(("DC", "JE", "JK", "KL")):
+        for emotion, pitch in (("h", 250), ("sa", 105)):
+            write_wav(root / "ALL" / f"{speaker}_{emotion}01.wav", voice(pitch + number, seed=number), 16_000)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_dataset(small_corpora, tmp_path_factory) -> Path:
+    """The dataset of the miniature corpora, on disk."""
+    output = tmp_path_factory.mktemp("data") / "emotion"
+    build_dataset(small_corpora, output, workers=1)
+    return output
+
+
+@pytest.fixture(scope="session")
+def cnn_folder(tmp_path_factory) -> Path:
+    """An untrained spectrogram CNN as a model folder."""
+    folder = tmp_path_factory.mktemp("models") / "untrained-cnn"
+    model, extractor, _ = new_classifier("cnn", ["happy", "sad"], {"widths": [8, 8]})
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The real recordings: in corpora/, or unpacked there where they are on hand."""
+    folder = ROOT / "corpora"
+    if not folder.is_dir() and UNPACK.is_file():
+        subprocess.run([sys.executable, UNPACK, folder], check=True)
+    if not folder.is_dir():
+        pytest.skip("no recordings: put the corpora into corpora/ to run the tests that need them")
+    return folder

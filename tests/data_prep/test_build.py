@@ -1,0 +1,137 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT, voice, write_wav
+from datasets import Audio, load_dataset, load_from_disk
+
+from data_prep.build import build_dataset
+from data_prep.schema import features
+from speech_emotion.data import open_dataset, read_clip
+
+
+def prepare(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "data_prep", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_dataset_has_the_columns_of_the_schema_and_no_speaker_twice(small_dataset):
+    dataset = load_from_disk(small_dataset)
+    assert set(dataset) == {"train", "validation", "test"}
+    speakers = {split: set(rows["speaker"]) for split, rows in dataset.items()}
+    assert speakers["test"] == {"ravdess-01", "savee-DC"}
+    assert speakers["validation"] == {"ravdess-02", "savee-JE"}
+    assert not speakers["train"] & (speakers["test"] | speakers["validation"])
+    assert dataset["train"].features == features("core8")
+    assert set(dataset["test"]["fold"]) == {1}
+
+
+def test_clips_are_16_khz_flac_with_their_facts(small_dataset):
+    row = next(iter(open_dataset(str(small_dataset))["test"]))
+    assert row["audio"]["path"] == "savee-dc_h01.flac" or row["audio"]["path"].startswith("ravdess-")
+    audio = read_clip(row)
+    assert row["duration"] == pytest.approx(audio.size / 16_000)
+    assert row["audio"]["bytes"][:4] == b"fLaC"
+    assert len(row["sha256"]) == 64
+
+
+def test_parquet_reads_back_as_the_same_dataset(small_dataset, tmp_path):
+    rows = load_from_disk(small_dataset)["test"]
+    rows.to_parquet(tmp_path / "test-00000-of-00001.parquet")
+    loaded = load_dataset(
+        "parquet", data_files=str(tmp_path / "*.parquet"), split="train", cache_dir=str(tmp_path)
+    )
+    assert loaded.features == rows.features
+    encoded = [table.cast_column("audio", Audio(decode=False))["audio"] for table in (loaded, rows)]
+    assert list(encoded[0]) == list(encoded[1])
+
+
+def test_bad_files_are_left_out_with_their_reasons(tmp_path):
+    good = voice(seed=5)
+    folder = tmp_path / "corpora" / "Actor_01"
+    names = {
+        emotion: folder / f"03-01-{emotion}-01-01-01-01.wav"
+        for emotion in ["01", "02", "03", "04", "05", "06", "07", "08"]
+    }
+    write_wav(names["01"], good)
+    names["02"].write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    names["03"].write_bytes(b"RIFF....")
+    write_wav(names["04"], np.zeros(16_000))
+    write_wav(names["05"], np.full(16_000, 0.2))
+    write_wav(names["06"], good[:2_000])
+    soundfile.write(names["07"], np.full(16_000, np.nan), 16_000, subtype="DOUBLE")
+    write_wav(folder / "03-01-01-01-01-02-01.wav", good)  # same label, same samples: one is kept
+    twin = voice(seed=6)
+    write_wav(folder / "03-01-08-01-02-01-01.wav", twin)  # two labels, same samples: none is kept
+    write_wav(folder / "03-01-03-01-02-01-01.wav", twin)
+    write_wav(folder / "03-01-01-01-01-01-01.flac", good)  # the same utterance in another encoding
+    write_wav(folder / "holiday.wav", good)
+    dataset, skipped = build_dataset(tmp_path / "corpora", tmp_path / "out", workers=1)
+    assert [row["source_emotion"] for row in dataset["test"].remove_columns("audio")] == ["neutral"]
+    reasons = {skip.path.name: skip.reason for skip in skipped}
+    for name, reason in {
+        names["02"].name: "git lfs pull",
+        names["03"].name: "not audio",
+        names["04"].name: "flat line",
+        names["05"].name: "flat line",
+        names["06"].name: "shorter than 0.2 s",
+        names["07"].name: "not numbers",
+        "03-01-01-01-01-02-01.wav": "the same samples as 03-01-01-01-01-01-01.wav",
+        "03-01-08-01-02-01-01.wav": "another label as 03-01-03-01-02-01-01.wav",
+        "03-01-03-01-02-01-01.wav": "another label as 03-01-08-01-02-01-01.wav",
+        "03-01-01-01-01-01-01.flac": "same utterance",
+        "holiday.wav": "no corpus",
+    }.items():
+        assert reason in reasons.pop(name)
+    assert not reasons
+    report = json.loads((tmp_path / "out" / "preparation.json").read_text())
+    assert len(report["skipped"]) == len(skipped)
+
+
+def test_a_scheme_that_drops_a_label_says_so(small_corpora, tmp_path):
+    write_wav(tmp_path / "c" / "sam" / "sleepiness_1-2_0001.wav", voice())
+    write_wav(tmp_path / "c" / "sam" / "amused_1-2_0001.wav", voice(200))
+    dataset, skipped = build_dataset(tmp_path / "c", tmp_path / "out", scheme="core8", workers=1)
+    assert [skip.reason for skip in skipped] == ["'sleepiness' has no label in core8"]
+    names = dataset["train"].features["emotion"].names
+    assert [names[index] for index in dataset["train"]["emotion"]] == ["happy"]
+
+
+def test_the_command_prints_a_table_and_a_second_run_replaces_the_first(small_corpora, tmp_path):
+    (tmp_path / "out" / "old").mkdir(parents=True)
+    result = prepare("--corpora", small_corpora, "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "ravdess" in result.stdout
+    assert "Skipped: 0 files" in result.stdout
+    assert not (tmp_path / "out" / "old").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("make", [False, True], ids=["missing", "empty"])
+def test_a_folder_without_recordings_ends_in_a_sentence(make, tmp_path):
+    if make:
+        (tmp_path / "corpora").mkdir()
+    result = prepare("--corpora", tmp_path / "corpora", "--output", tmp_path / "out")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert str(tmp_path / "corpora") in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_real_corpora_are_read_whole_in_under_two_minutes(corpora, tmp_path):
+    started = time.monotonic()
+    dataset, skipped = build_dataset(corpora, tmp_path / "emotion")
+    assert time.monotonic() - started < 120
+    counts = {}
+    for rows in dataset.values():
+        for corpus in rows["corpus"]:
+            counts[corpus] = counts.get(corpus, 0) + 1
+    # one RAVDESS clip is published twice, one CREMA-D clip lies there as WAV and as MP3
+    assert counts == {"ravdess": 2035, "tess": 2800, "savee": 480, "crema_d": 24, "emov_db": 2}
+    assert len(skipped) == 2
+    crema = [row for row in dataset["test"].remove_columns("audio") if row["corpus"] == "crema_d"]
+    assert all(row["perceived_emotion"] and row["age"] and row["gender"] for row in crema)

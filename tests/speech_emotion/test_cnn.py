@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from conftest import voice
+from transformers import pipeline
+
+from speech_emotion.models import extract, load_classifier, new_classifier
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    torch.manual_seed(0)
+    model, extractor, _ = new_classifier("cnn", ["happy", "sad", "calm"])
+    return model.eval(), extractor
+
+
+def test_it_has_at_most_a_million_parameters(cnn):
+    assert cnn[0].num_parameters() < 1_000_000
+
+
+@torch.inference_mode()
+def test_a_batch_gives_what_single_clips_give(cnn):
+    model, extractor = cnn
+    clips = [voice(120, 1.7), voice(200, 0.9), voice(300, 3.1)]
+    single = torch.cat([model(**extract(extractor, [clip])).logits for clip in clips])
+    torch.testing.assert_close(model(**extract(extractor, clips)).logits, single, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_loudness_does_not_matter(cnn):
+    model, extractor = cnn
+    loud, quiet = (model(**extract(extractor, [voice(level=level)])).logits for level in (0.8, 0.05))
+    torch.testing.assert_close(loud, quiet, atol=1e-3, rtol=1e-3)
+
+
+def test_spec_augment_works_in_training_only(cnn):
+    model, extractor = cnn
+    inputs = extract(extractor, [voice()])
+    assert torch.equal(model(**inputs).logits, model(**inputs).logits)
+    model.train()
+    assert not torch.equal(model(**inputs).logits, model(**inputs).logits)
+    model.eval()
+
+
+def test_pipeline_opens_the_folder_as_it_was_saved(cnn, tmp_path):
+    model, extractor = cnn
+    model.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    loaded, _ = load_classifier(tmp_path)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+    answer = pipeline("audio-classification", model=str(tmp_path))(voice(), top_k=None)
+    with torch.inference_mode():
+        expected = model(**extract(extractor, [voice()])).logits.softmax(1)[0]
+    scores = [
+        next(entry["score"] for entry in answer if entry["label"] == label)
+        for label in ("happy", "sad", "calm")
+    ]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)

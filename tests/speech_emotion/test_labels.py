@@ -1,0 +1,34 @@
+import doctest
+
+import pytest
+
+from data_prep.corpora import CORPORA
+from speech_emotion import labels
+from speech_emotion.labels import POLICY, SCHEMES, map_label
+
+
+def test_examples_in_docstrings_hold():
+    assert doctest.testmod(labels).failed == 0
+
+
+def test_every_word_of_every_corpus_has_a_row():
+    words = {word for corpus in CORPORA.values() for word in corpus.EMOTIONS.values()}
+    assert words == set(POLICY)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_maps_onto_exactly_its_labels(scheme):
+    mapped = {map_label(word, scheme) for word in POLICY} - {None}
+    assert mapped == set(SCHEMES[scheme])
+    assert list(SCHEMES[scheme]) == sorted(SCHEMES[scheme])
+
+
+def test_every_rule_has_a_reason():
+    assert all(len(rule.why) > 10 for rule in POLICY.values())
+
+
+def test_unknown_words_and_schemes_are_errors():
+    with pytest.raises(KeyError, match="no row for 'hangry'"):
+        map_label("hangry")
+    with pytest.raises(KeyError, match="known: core8"):
+        map_label("happy", "core9")

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+from speech_emotion.models import ModelError, load_classifier, load_report, new_classifier
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    """A tiny wav2vec2 without a head."""
+    folder = tmp_path_factory.mktemp("encoder")
+    config = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
+        conv_kernel=(10, 8), conv_stride=(20, 16), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        do_stable_layer_norm=True, feat_extract_norm="layer",
+    )  # fmt: skip
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
+    return folder
+
+
+def test_a_new_head_is_made_on_a_pretrained_encoder_and_only_it_is_new(encoder_folder):
+    model, _, new = new_classifier(encoder_folder, ["happy", "sad"], {"use_weighted_layer_sum": True})
+    assert model.config.id2label == {0: "happy", 1: "sad"}
+    heads = ("classifier", "projector", "layer_weights")
+    assert new == {name for name, _ in model.named_parameters() if name.startswith(heads)}
+
+
+def test_a_classifier_without_its_head_is_an_error(encoder_folder):
+    with pytest.raises(ModelError, match=r"lacks weights, .* classifier.bias"):
+        load_classifier(encoder_folder)
+
+
+def test_a_head_of_another_size_is_an_error(cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights | {"classifier.bias": torch.zeros(5)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_classifier(tmp_path)
+
+
+def test_pickled_weights_are_refused(cnn_folder, tmp_path):
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((cnn_folder / name).read_bytes())
+    torch.save(load_file(cnn_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_classifier(tmp_path)
+
+
+def test_another_sampling_rate_is_refused(cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings | {"sampling_rate": 8000}))
+    with pytest.raises(ModelError, match="8000 Hz"):
+        load_classifier(tmp_path)
+
+
+def test_a_folder_that_is_none_is_an_error_with_its_name(tmp_path):
+    with pytest.raises(ModelError, match="empty-folder"):
+        load_classifier(tmp_path / "empty-folder")
+
+
+def test_a_report_is_optional(cnn_folder, tmp_path):
+    assert load_report(str(cnn_folder)) is None
+    (tmp_path / "report.json").write_text('{"clips": 3}')
+    assert load_report(str(tmp_path)) == {"clips": 3}

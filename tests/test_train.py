@@ -1,0 +1,103 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, voice
+from datasets import load_from_disk
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+from speech_emotion import EmotionClassifier
+from speech_emotion.data import cap_speakers
+
+REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
+
+
+def train(*arguments, processes: int = 1) -> str:
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", processes]
+    launch += ["--cpu"] if processes > 1 else []
+    command = [*launch, "train.py", "--use_cpu", "--dataloader_num_workers", 0, *arguments]
+    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A wav2vec2 in miniature, as a pretrained checkpoint would be."""
+    folder = tmp_path_factory.mktemp("encoder")
+    config = Wav2Vec2Config(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(16, 16),
+        conv_kernel=(80, 8), conv_stride=(40, 8), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        do_stable_layer_norm=True, feat_extract_norm="layer", mask_time_prob=0.0,
+    )  # fmt: skip
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
+    return folder
+
+
+def test_the_cnn_learns_resumes_and_reports(small_dataset, tmp_path):
+    arguments = [
+        *(
+            "--model",
+            "cnn",
+            "--data",
+            small_dataset,
+            "--model_dir",
+            tmp_path / "cnn",
+            "--output_dir",
+            tmp_path / "run",
+        ),
+        *("--model_config", '{"widths": [8, 16], "dropout": 0.0, "masks": 0}', "--no_augmentation"),
+        *("--per_device_train_batch_size", 4, "--new_learning_rate", 0.01),
+    ]
+    train(*arguments, "--num_train_epochs", 2)
+    assert (tmp_path / "run").is_dir()
+    printed = train(*arguments, "--num_train_epochs", 12, "--resume_from_checkpoint", "true")
+    assert "macro-F1" in printed
+    report = json.loads((tmp_path / "cnn" / "report.json").read_text())
+    assert set(report) > REPORTED
+    assert report["speakers"] == ["ravdess-01", "savee-DC"]
+    assert not set(report["speakers"]) & set(report["training"]["speakers"])
+    assert report["overall"]["uar"] == 1.0  # high voices are happy, low ones sad: anything less is a fault
+    assert report["majority_class"]["uar"] == 0.5
+    card = (tmp_path / "cnn" / "README.md").read_text()
+    assert "$" not in card
+    assert (tmp_path / "cnn" / "confusion_matrix.png").stat().st_size > 5_000
+    classifier = EmotionClassifier.from_pretrained(tmp_path / "cnn")
+    assert classifier.predict(voice(265)).label == "happy"
+    assert classifier.predict(voice(107)).label == "sad"
+    assert "Calibrated" in classifier.calibration
+
+
+def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
+    encoder, small_dataset, tmp_path
+):
+    printed = train(
+        *("--model", encoder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
+        *("--output_dir", tmp_path / "run", "--model_config", '{"use_weighted_layer_sum": true}'),
+        *("--num_train_epochs", 1, "--per_device_train_batch_size", 4, "--freeze_feature_encoder"),
+        processes=2,
+    )
+    assert printed.count("macro-F1") == 1  # one process speaks for all
+    report = json.loads((tmp_path / "model" / "report.json").read_text())
+    assert report["architecture"] == "Wav2Vec2ForSequenceClassification"
+    assert sum(map(sum, report["confusion_matrix"])) == report["clips"]
+    trained = EmotionClassifier.from_pretrained(tmp_path / "model").model.wav2vec2
+    untouched = Wav2Vec2Model.from_pretrained(encoder)
+    for name, value in untouched.feature_extractor.named_parameters():
+        assert value.equal(dict(trained.feature_extractor.named_parameters())[name]), name
+    changed = [
+        not value.equal(dict(trained.encoder.named_parameters())[name])
+        for name, value in untouched.encoder.named_parameters()
+    ]
+    assert any(changed)
+
+
+def test_clips_of_a_speaker_are_capped(small_dataset):
+    rows = load_from_disk(small_dataset)["train"].remove_columns("audio")
+    capped = cap_speakers(rows, 1, seed=3)
+    assert sorted(capped["speaker"]) == sorted(set(rows["speaker"]))
+    assert len(cap_speakers(rows, 100, seed=3)) == len(rows)
+    assert np.array_equal(cap_speakers(rows, 1, seed=3)["sha256"], capped["sha256"])
