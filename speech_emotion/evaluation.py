@@ -89,7 +89,7 @@ def predict_rows(classifier: EmotionClassifier, rows) -> np.ndarray:
 
 
 def measure(logits: np.ndarray, truth: np.ndarray, rows, labels: list[str]) -> dict:
-    """Score logits overall, per class, and per corpus with speech and song apart.
+    """Score logits overall, per class, per speaker, and per corpus with speech and song apart.
 
     Args:
         logits: shape [clips, classes].
@@ -117,6 +117,10 @@ def measure(logits: np.ndarray, truth: np.ndarray, rows, labels: list[str]) -> d
                 **_score(predictions[groups == group], truth[groups == group]),
             }
             for group in np.unique(groups)
+        },
+        "by_speaker": {
+            str(speaker): _score(predictions[speakers == speaker], truth[speakers == speaker])
+            for speaker in np.unique(speakers)
         },
         "per_class": {label: per_class[label] for label in labels},
         "confusion_matrix": confusion_matrix(truth, predictions, labels=range(len(labels))).tolist(),

@@ -77,3 +77,11 @@ def corpora() -> Path:
     if not folder.is_dir():
         pytest.skip("no recordings: put the corpora into corpora/ to run the tests that need them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_dataset(corpora, tmp_path_factory) -> Path:
+    """The dataset of the real recordings, on disk."""
+    output = tmp_path_factory.mktemp("real") / "emotion"
+    build_dataset(corpora, output)
+    return output

@@ -1,0 +1,90 @@
+"""What ships: checkpoints that a stock pipeline opens, and figures in the README that their reports state."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT, voice
+
+from speech_emotion import SCHEMES, EmotionClassifier
+from speech_emotion.data import open_dataset
+from speech_emotion.evaluation import measure, predict_rows
+from speech_emotion.models import load_classifier
+
+README = (ROOT / "README.md").read_text()
+SHIPPED = ["wav2vec2", "cnn"]
+
+
+def report_of(model: str) -> dict:
+    return json.loads((ROOT / "models" / model / "report.json").read_text())
+
+
+def test_the_stock_pipeline_opens_wav2vec2_without_this_project(tmp_path):
+    np.save(tmp_path / "clip.npy", voice(seconds=2))
+    code = (
+        "import numpy, sys; from transformers import pipeline\n"
+        "classifier = pipeline('audio-classification', model=sys.argv[1])\n"
+        "assert type(classifier.model).__module__.startswith('transformers.models.wav2vec2')\n"
+        "assert 'speech_emotion' not in sys.modules\n"
+        "print(sorted(answer['label'] for answer in classifier(numpy.load(sys.argv[2]), top_k=None)))"
+    )
+    command = [sys.executable, "-c", code, ROOT / "models" / "wav2vec2", tmp_path / "clip.npy"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(list(SCHEMES["core8"]))
+    assert "MISSING" not in result.stderr
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_a_shipped_folder_is_whole_and_its_test_speakers_are_new_to_it(model):
+    folder = ROOT / "models" / model
+    loaded, _ = load_classifier(folder)
+    report = report_of(model)
+    assert loaded.num_parameters() == report["parameters"]
+    assert report["labels"] == list(SCHEMES["core8"])
+    assert not set(report["speakers"]) & set(report["training"]["speakers"])
+    assert {"ravdess-01", "ravdess-11", "ravdess-20", "ravdess-21", "savee-DC"} <= set(report["speakers"])
+    assert "train.py" in report["training"]["command"]
+    assert (folder / "model.safetensors").stat().st_size < 60e6
+    assert {"README.md", "confusion_matrix.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
+    speech = report_of("wav2vec2")["groups"]["ravdess speech"]
+    assert speech["clips"] == 240
+    assert speech["uar"] > 4 * 0.125
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_the_readme_states_the_figures_of_the_report(model):
+    report = report_of(model)
+    row = next(line for line in README.splitlines() if line.startswith(f"| `models/{model}`"))
+    parameters, ravdess, savee, everything = (cell.strip() for cell in row.split("|")[2:6])
+    assert parameters == f"{report['parameters'] / 1e6:.1f} M"
+    assert ravdess == f"{report['groups']['ravdess speech']['uar']:.1%}"
+    assert savee == f"{report['groups']['savee speech']['uar']:.1%}"
+    assert everything == f"{report['overall']['uar']:.1%}"
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_measuring_again_gives_the_report(model, real_dataset):
+    rows = open_dataset(str(real_dataset))["test"]
+    rows = rows.select([index for index, speaker in enumerate(rows["speaker"]) if speaker == "ravdess-01"])
+    classifier = EmotionClassifier.from_pretrained(ROOT / "models" / model)
+    again = measure(predict_rows(classifier, rows), np.array(rows["emotion"]), rows, classifier.labels)
+    # another processor may round a close call the other way
+    assert again["overall"] == pytest.approx(report_of(model)["by_speaker"]["ravdess-01"], abs=0.02)
+
+
+def test_the_space_runs_what_the_requirements_pin():
+    header = yaml.safe_load(README.split("---")[1])
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    assert header["sdk"] == "gradio"
+    assert header["sdk_version"] == pins["gradio"]
+    assert header["python_version"] == "3.11"
+    assert (ROOT / header["app_file"]).is_file()
+    assert pins["torch"] == pins["torchaudio"]
