@@ -15,6 +15,7 @@ heard once, at the end, by the finished folder. Every argument of transformers.T
 """
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -26,9 +27,14 @@ import torch
 import transformers
 from datasets import Dataset
 from huggingface_hub import HfApi
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 from transformers import HfArgumentParser, PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import get_last_checkpoint
 
 from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, open_dataset
@@ -36,6 +42,8 @@ from speech_emotion.evaluation import evaluate_folder, print_report
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import EmotionMetric, fit_temperature
 from speech_emotion.models import extract, last_linear, new_classifier
+
+PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
 
 
 @dataclass
@@ -59,8 +67,13 @@ class Recipe:
         default=1e-3,
         metadata={"help": "peak learning rate of layers that start at random (the head; the whole CNN)"},
     )
-    freeze_feature_encoder: bool = field(
-        default=False, metadata={"help": "keep the convolutional front end of a speech encoder as it is"}
+    freeze: list[str] = field(
+        default_factory=list,
+        metadata={"help": "parts of the names of parameters to keep as they are: `feature_extractor`, say"},
+    )
+    linear_probe: bool = field(
+        default=False,
+        metadata={"help": "start the head from a linear probe of the frozen encoder instead of at random"},
     )
     balance_classes: bool = field(default=True, metadata={"help": "weigh rare emotions up in the loss"})
     push_model_to: str | None = field(default=None, metadata={"help": "publish the folder as this hub id"})
@@ -141,12 +154,18 @@ def main() -> None:
     """Train, calibrate, save, measure."""
     recipe, args = parse_arguments()
     set_seed(args.seed)
-    dataset = open_dataset(recipe.data)
+    if args.use_cpu:  # accelerate leaves a single process one thread
+        torch.set_num_threads(max(1, os.cpu_count() // args.world_size))
+    try:
+        dataset = open_dataset(recipe.data)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     labels = dataset["train"].features["emotion"].names
     train_rows = cap_speakers(dataset["train"], recipe.clips_per_speaker, args.seed)
     model, extractor, new_parameters = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
-    if recipe.freeze_feature_encoder:
-        model.freeze_feature_encoder()
+    freeze(model, recipe.freeze, args.device.type)
+    if recipe.linear_probe:
+        fit_linear_probe(model.to(args.device), extractor, train_rows, args.per_device_eval_batch_size)
 
     trainer = EmotionTrainer(
         model,
@@ -163,7 +182,8 @@ def main() -> None:
         processing_class=extractor,
     )
     started = time.time()
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint == "true" or None)
+    checkpoint = args.resume_from_checkpoint
+    trainer.train(get_last_checkpoint(args.output_dir) if checkpoint == "true" else checkpoint)
     minutes = (time.time() - started) / 60
 
     validation = trainer.predict(trainer.eval_dataset)
@@ -174,6 +194,7 @@ def main() -> None:
     training = {
         "command": f"accelerate launch {shlex.join(sys.argv)}",
         "base": recipe.model,
+        "distillation": describe_distillation(recipe.model),
         "data": describe_rows(train_rows),
         "speakers": sorted(set(train_rows["speaker"])),
         "seed": args.seed,
@@ -196,6 +217,51 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
     recipe, args = parser.parse_args_into_dataclasses()
     args.output_dir = args.output_dir or f"outputs/{recipe.model_dir.name}"
     return recipe, args
+
+
+def freeze(model: PreTrainedModel, parts: list[str], device: str) -> None:
+    """Keep parameters as they are; a frozen convolutional front end also stays in float32.
+
+    bf16 blurs what a front end hears, and float32 without a backward pass costs little.
+    """
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in parts):
+            parameter.requires_grad = False
+    if "feature_extractor" in parts:
+        front_end = model.base_model.feature_extractor
+        front_end.forward = torch.autocast(device, enabled=False)(front_end.forward)
+
+
+@torch.no_grad()
+def fit_linear_probe(model: PreTrainedModel, extractor, rows: Dataset, batch_size: int) -> None:
+    """Fit the head to the encoder as it is, before both are tuned (LP-FT, https://arxiv.org/abs/2202.10054).
+
+    A head that starts at random first drags the encoder away from what it knows, and on a few thousand clips
+    it never finds the way back. The head of transformers' audio classifiers is linear throughout
+    (projector, mean over time, classifier), so with the identity as projector logistic regression fits it.
+    """
+    model.eval()
+    nn.init.eye_(model.projector.weight)
+    nn.init.zeros_(model.projector.bias)
+    pooled = []
+    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0].cpu()))
+    clips = DataLoader(ClipDataset(rows, WINDOW_SECONDS), batch_size, collate_fn=Collator(extractor))
+    for batch in tqdm(clips, desc="linear probe", unit="batch"):
+        model(**{name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"})
+    hook.remove()
+    scaler = StandardScaler().fit(features := torch.cat(pooled).numpy())
+    probe = LogisticRegression(C=PROBE_C, max_iter=500, class_weight="balanced")
+    probe.fit(scaler.transform(features), rows["emotion"])
+    coefficients, intercepts = probe.coef_, probe.intercept_
+    if len(probe.classes_) == 2:  # scikit-learn gives the second class's logit alone
+        coefficients, intercepts = (
+            np.vstack([-coefficients, coefficients]) / 2,
+            np.r_[-intercepts, intercepts] / 2,
+        )
+    weight, bias = model.classifier.weight, model.classifier.bias
+    weight[:], bias[:] = 0.0, -10.0  # so that a class without a clip in training is never chosen
+    weight[probe.classes_] = torch.tensor(coefficients / scaler.scale_).to(weight)
+    bias[probe.classes_] = torch.tensor(intercepts - coefficients @ (scaler.mean_ / scaler.scale_)).to(bias)
 
 
 class Collator:
@@ -243,6 +309,12 @@ def save_folder(model: PreTrainedModel, extractor, temperature: float, folder: P
         head.bias /= temperature
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
+
+
+def describe_distillation(name: str) -> dict | None:
+    """Read what `distill.py` wrote beside the encoder, where it made it."""
+    report = Path(name) / "distillation.json"
+    return json.loads(report.read_text()) if report.is_file() else None
 
 
 def describe_rows(rows: Dataset) -> str:

@@ -18,8 +18,19 @@ def open_dataset(name: str) -> DatasetDict:
 
     Returns:
         The splits, their audio left encoded: datasets would need torchcodec and FFmpeg to decode it.
+
+    Raises:
+        FileNotFoundError: there is no such dataset, or no way to the hub.
+        ValueError: it lacks one of the splits train, validation and test.
     """
-    dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
+    try:
+        dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"There is no dataset {name!r}. Make it with python -m data_prep, or give its id on the hub."
+        ) from error
+    if missing := {"train", "validation", "test"} - set(dataset):
+        raise ValueError(f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers.")
     return dataset.cast_column("audio", Audio(decode=False))
 
 

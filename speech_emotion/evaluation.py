@@ -162,6 +162,9 @@ def fill_card(report: dict) -> str:
         f"{own['precision']:.1%} | {own['recall']:.1%} | {own['f1-score']:.1%} |"
         for label, own in report["per_class"].items()
     ]
+    distillation = report["training"]["distillation"]
+    commands = [distillation["command"]] if distillation else []
+    commands.append(report["training"]["command"])
     return Template(CARD_TEMPLATE.read_text()).substitute(
         model=report["model"],
         architecture=report["architecture"],
@@ -172,7 +175,7 @@ def fill_card(report: dict) -> str:
         ece=f"{report['calibration']['ece']:.3f}",
         ece_before=f"{report['calibration']['ece_before']:.3f}",
         temperature=f"{report['calibration']['temperature']:.2f}",
-        command=report["training"]["command"],
+        commands="\n".join(commands),
         trained_on=report["training"]["data"],
         seed=report["training"]["seed"],
         split=report["split"],

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -6,10 +7,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, voice
 from datasets import load_from_disk
+from scipy.special import softmax
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.data import cap_speakers
+from speech_emotion.data import cap_speakers, open_dataset, read_clip
+from speech_emotion.models import new_classifier
+from train import fit_linear_probe
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -77,7 +81,15 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     printed = train(
         *("--model", encoder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
         *("--output_dir", tmp_path / "run", "--model_config", '{"use_weighted_layer_sum": true}'),
-        *("--num_train_epochs", 1, "--per_device_train_batch_size", 4, "--freeze_feature_encoder"),
+        *(
+            "--num_train_epochs",
+            1,
+            "--per_device_train_batch_size",
+            4,
+            "--freeze",
+            "feature_extractor",
+            "--linear_probe",
+        ),
         processes=2,
     )
     assert printed.count("macro-F1") == 1  # one process speaks for all
@@ -95,9 +107,28 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     assert any(changed)
 
 
+def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder, small_dataset):
+    rows = open_dataset(str(small_dataset))["train"]
+    model, extractor, _ = new_classifier(encoder, rows.features["emotion"].names)
+    fit_linear_probe(model, extractor, rows, batch_size=4)
+    logits = EmotionClassifier(model, extractor).logits([read_clip(row) for row in rows])
+    assert (logits.argmax(axis=1) == rows["emotion"]).all()
+    probabilities = softmax(logits, axis=1)
+    seen = sorted(set(rows["emotion"]))
+    assert probabilities[:, seen].sum(axis=1).min() > 0.99
+
+
 def test_clips_of_a_speaker_are_capped(small_dataset):
     rows = load_from_disk(small_dataset)["train"].remove_columns("audio")
     capped = cap_speakers(rows, 1, seed=3)
     assert sorted(capped["speaker"]) == sorted(set(rows["speaker"]))
     assert len(cap_speakers(rows, 100, seed=3)) == len(rows)
     assert np.array_equal(cap_speakers(rows, 1, seed=3)["sha256"], capped["sha256"])
+
+
+def test_a_dataset_that_is_not_there_ends_in_a_sentence(tmp_path):
+    command = [sys.executable, "train.py", "--model", "cnn", "--data", str(tmp_path / "none")]
+    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=offline)
+    assert result.returncode == 1
+    assert result.stderr.strip().endswith("or give its id on the hub.")
