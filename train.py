@@ -83,7 +83,7 @@ class Recipe:
 class Arguments(TrainingArguments):
     """transformers.TrainingArguments with this recipe's defaults."""
 
-    output_dir: str | None = field(default=None, metadata={"help": "checkpoints (default: outputs/NAME)"})
+    output_dir: str = field(default="", metadata={"help": "checkpoints (default: outputs/NAME)"})
     use_cpu: bool = field(
         default=not torch.cuda.is_available(),
         metadata={"help": "train on the CPU (default: where there is nothing faster)"},
@@ -254,10 +254,8 @@ def fit_linear_probe(model: PreTrainedModel, extractor, rows: Dataset, batch_siz
     probe.fit(scaler.transform(features), rows["emotion"])
     coefficients, intercepts = probe.coef_, probe.intercept_
     if len(probe.classes_) == 2:  # scikit-learn gives the second class's logit alone
-        coefficients, intercepts = (
-            np.vstack([-coefficients, coefficients]) / 2,
-            np.r_[-intercepts, intercepts] / 2,
-        )
+        coefficients = np.vstack([-coefficients, coefficients]) / 2
+        intercepts = np.r_[-intercepts, intercepts] / 2
     weight, bias = model.classifier.weight, model.classifier.bias
     weight[:], bias[:] = 0.0, -10.0  # so that a class without a clip in training is never chosen
     weight[probe.classes_] = torch.tensor(coefficients / scaler.scale_).to(weight)
@@ -318,8 +316,8 @@ def describe_distillation(name: str) -> dict | None:
 
 
 def describe_rows(rows: Dataset) -> str:
-    """Say how many clips and speakers of which corpora: `2,104 clips of 24 speakers (RAVDESS, ...)`."""
-    corpora = ", ".join(sorted(name.upper().replace("_", "-") for name in set(rows["corpus"])))
+    """Say how many clips and speakers of which corpora: `2,104 clips of 24 speakers (ravdess, ...)`."""
+    corpora = ", ".join(sorted(set(rows["corpus"])))
     return f"{len(rows):,} clips of {len(set(rows['speaker']))} speakers ({corpora})"
 
 

@@ -1,0 +1,137 @@
+"""Distillation, with a tiny random Whisper for a teacher."""
+
+import json
+import sys
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForAudioClassification,
+    Wav2Vec2Model,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+)
+
+import distill
+from speech_emotion.data import open_dataset
+
+
+@pytest.fixture(scope="module")
+def teacher_folder(tmp_path_factory):
+    """A full Whisper checkpoint, encoder and decoder, as the hub has it."""
+    folder = tmp_path_factory.mktemp("teacher")
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=8, num_mel_bins=16, d_model=16, init_std=0.3,
+        encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32,
+        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
+    )  # fmt: skip
+    WhisperForConditionalGeneration(config).save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=16).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(teacher_folder, small_dataset, tmp_path_factory):
+    """A student of two layers, distilled while the dataset has no test split: whoever opened it would fail."""
+    folder = tmp_path_factory.mktemp("outputs") / "distilled"
+    command = ["distill.py", "--teacher", teacher_folder, "--data", small_dataset, "--output", folder]
+    dataset = open_dataset(str(small_dataset))
+    del dataset["test"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [*map(str, command), "--layers", "2", "--batches", "4"])
+        patch.setattr(distill, "open_dataset", lambda name: dataset)
+        distill.main()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    return json.loads((folder / "distillation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def student(folder):
+    return Wav2Vec2Model.from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module")
+def teacher(teacher_folder):
+    return WhisperForConditionalGeneration.from_pretrained(teacher_folder).model.encoder.eval()
+
+
+@pytest.fixture(scope="module")
+def order(student, teacher):
+    """The teacher's channel that each channel of the student is."""
+    mine, theirs = (
+        student.encoder.layers[0].attention.q_proj.weight,
+        teacher.layers[0].self_attn.q_proj.weight,
+    )
+    order = torch.cdist(mine.T, theirs.T).argmin(dim=1)
+    assert sorted(order.tolist()) == list(range(16))
+    return order
+
+
+@torch.no_grad()
+def test_layers_are_copied_exactly(student, teacher, order):
+    hidden = torch.randn(2, 30, 16)
+    for mine, theirs in zip(student.encoder.layers, teacher.layers[:2], strict=True):
+        expected = theirs(hidden, None)[..., order]
+        torch.testing.assert_close(mine(hidden[..., order]), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 100, 300])
+@torch.no_grad()
+def test_positional_convolution_gives_the_table(student, teacher, order, frames):
+    samples = 1040 + 320 * (frames - 1)
+    features = student.feature_extractor(torch.randn(1, samples)).transpose(1, 2)
+    added = student.encoder.pos_conv_embed(student.feature_projection(features)[0])[0]
+    # the student's first frame is the teacher's third; from frame 256 on the position stays
+    table = teacher.embed_positions.weight[2 + torch.arange(frames).clamp(max=256)][:, order]
+    torch.testing.assert_close(added - distill.POSITION_OFFSET, table, rtol=0, atol=1e-4)
+
+
+def test_student_explains_what_the_teacher_does_with_new_speakers(report):
+    explained = report["variance_explained"]
+    assert list(explained) == ["stem", "layer_1", "layer_2"]
+    assert explained["stem"] > 0.8
+    assert min(explained.values()) > 0.5
+
+
+def test_hears_the_training_speakers_alone(report, small_dataset):
+    dataset = open_dataset(str(small_dataset))
+    assert set(report["speakers"]) == set(dataset["train"]["speaker"])
+
+
+def test_report_says_how_to_repeat_it(report, student):
+    assert report["command"].startswith("python distill.py --teacher ")
+    assert report["parameters"] == student.num_parameters()
+    assert {"processor", "torch", "date"} <= set(report["measured_on"])
+    assert report["hours_heard"] > 0
+
+
+def test_folder_lacks_nothing_but_the_head(folder):
+    _, info = AutoModelForAudioClassification.from_pretrained(folder, num_labels=8, output_loading_info=True)
+    assert {key.split(".")[0] for key in info["missing_keys"]} == {"projector", "classifier"}
+    assert not info["unexpected_keys"]
+
+
+def test_everybody_may_read_the_folder(folder):
+    assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors"}
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    assert folder.stat().st_mode & 0o555 == 0o555
+
+
+def test_a_folder_that_is_something_else_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "report.json").write_text("{}")
+    monkeypatch.setattr(sys, "argv", ["distill.py", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="not a distilled encoder"):
+        distill.main()
+    assert (tmp_path / "report.json").exists()
+
+
+def test_a_teacher_without_enough_layers_is_refused(teacher_folder):
+    with pytest.raises(ValueError, match="of 4 layers"):
+        distill.Teacher(teacher_folder, 4, torch.device("cpu"))
