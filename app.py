@@ -78,7 +78,7 @@ def classify(path: str | None, model: str = DEFAULT) -> dict:
 
 def build() -> gr.Blocks:
     """Lay out the page and wire its events."""
-    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=(600, 2400)) as page:
         gr.Markdown(INTRO)
         with gr.Row(equal_height=False):
             with gr.Column():

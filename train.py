@@ -1,10 +1,10 @@
 """Fine-tune a speech encoder, or train the spectrogram CNN, to hear emotions.
 
-A checkpoint of the hub, a local folder, or the CNN; each with the same recipe:
+A checkpoint of the hub, a local folder, or the CNN; each with the same recipe (a shipped model's command is
+in its `report.json`):
 
     accelerate launch train.py --model facebook/wav2vec2-base --model_dir models/wav2vec2 --bf16
-    accelerate launch train.py --model outputs/distilled --model_dir models/wav2vec2 --bf16
-    accelerate launch train.py --model cnn --model_dir models/cnn --num_train_epochs 60
+    accelerate launch train.py --model cnn --model_dir models/cnn --bf16 --num_train_epochs 40
 
 Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --cpu
 --num_processes 2 train.py ...`. To go on after an interruption, give the same command once more with
@@ -41,7 +41,7 @@ from speech_emotion.data import ClipDataset, cap_speakers, open_dataset
 from speech_emotion.evaluation import evaluate_folder, print_report
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import EmotionMetric, fit_temperature
-from speech_emotion.models import extract, last_linear, new_classifier
+from speech_emotion.models import CNN, extract, last_linear, new_classifier
 
 PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
 
@@ -161,6 +161,8 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     labels = dataset["train"].features["emotion"].names
+    if recipe.model == CNN and (recipe.linear_probe or recipe.freeze):
+        raise SystemExit("The CNN is trained from the start: it has nothing to freeze or to probe.")
     train_rows = cap_speakers(dataset["train"], recipe.clips_per_speaker, args.seed)
     model, extractor, new_parameters = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
     freeze(model, recipe.freeze, args.device.type)
@@ -228,6 +230,7 @@ def freeze(model: PreTrainedModel, parts: list[str], device: str) -> None:
         if any(part in name for part in parts):
             parameter.requires_grad = False
     if "feature_extractor" in parts:
+        model.freeze_feature_encoder()  # else it asks for gradients all the same
         front_end = model.base_model.feature_extractor
         front_end.forward = torch.autocast(device, enabled=False)(front_end.forward)
 
@@ -240,9 +243,13 @@ def fit_linear_probe(model: PreTrainedModel, extractor, rows: Dataset, batch_siz
     it never finds the way back. The head of transformers' audio classifiers is linear throughout
     (projector, mean over time, classifier), so with the identity as projector logistic regression fits it.
     """
-    model.eval()
+    width = model.projector.in_features
+    model.config.classifier_proj_size = width
+    model.projector = nn.Linear(width, width, device=model.device)
+    model.classifier = nn.Linear(width, model.config.num_labels, device=model.device)
     nn.init.eye_(model.projector.weight)
     nn.init.zeros_(model.projector.bias)
+    model.eval()
     pooled = []
     hook = model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0].cpu()))
     clips = DataLoader(ClipDataset(rows, WINDOW_SECONDS), batch_size, collate_fn=Collator(extractor))

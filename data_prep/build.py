@@ -33,6 +33,7 @@ from speech_emotion.labels import map_label
 
 # Where one utterance is published in several encodings, the first of these wins.
 EXTENSIONS = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
+REPORT = "preparation.json"  # beside the splits: settings, and every file left out
 MIN_SECONDS = 0.2  # shorter clips hold no syllable
 
 
@@ -130,12 +131,12 @@ def build_dataset(
 ) -> tuple[DatasetDict, list[Skipped]]:
     """Merge every corpus under a folder into one dataset on disk.
 
-    Audio goes through a spool file, so memory holds one clip per worker, whatever the number of clips. The
+    Audio goes through a spool file, so memory does not hold the dataset. The
     dataset is written aside and takes its place only when it is whole.
 
     Args:
         root: the folder that holds the corpora.
-        output: the dataset's folder; one that is there is replaced.
+        output: the dataset's folder; a dataset made here before is replaced.
         scheme: the label scheme, a key of `speech_emotion.labels.SCHEMES`.
         trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
         seed: of the split of corpora without benchmark folds.
@@ -146,8 +147,10 @@ def build_dataset(
         `preparation.json` beside the splits.
 
     Raises:
-        ValueError: no usable recording under the folder.
+        ValueError: no usable recording under the folder, or something else in the way of the output.
     """
+    if output.exists() and any(output.iterdir()) and not (output / REPORT).exists():
+        raise ValueError(f"{output} holds something else than a dataset made here, so it is not replaced.")
     clips, skipped = find_clips(root)
     labels = {clip.id: map_label(clip.source_emotion, scheme) for clip in clips}
     skipped += [
@@ -184,7 +187,7 @@ def build_dataset(
                 {"path": str(skip.path.relative_to(root)), "reason": skip.reason} for skip in skipped
             ],
         }
-        Path(scratch, "dataset", "preparation.json").write_text(json.dumps(report, indent=1) + "\n")
+        Path(scratch, "dataset", REPORT).write_text(json.dumps(report, indent=1) + "\n")
         shutil.rmtree(output, ignore_errors=True)
         Path(scratch, "dataset").rename(output)
     return DatasetDict.load_from_disk(output), skipped

@@ -1,4 +1,4 @@
-"""Measure a finished model folder on a split of the dataset, and write its report, picture and card.
+"""Measure a finished model folder on the test split, and write its report, picture and card.
 
     python -m speech_emotion.evaluation models/wav2vec2 --data data/emotion
 
@@ -29,10 +29,11 @@ from speech_emotion.plots import plot_confusion
 
 CARD_TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 BATCH_SIZE = 16
+SPLIT = "test"
 PACKAGES = ("torch", "transformers", "datasets", "accelerate")
 
 
-def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, split: str = "test") -> dict:
+def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict) -> dict:
     """Measure the model in a folder and write `report.json`, `confusion_matrix.png` and `README.md` into it.
 
     Args:
@@ -40,14 +41,20 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, split: s
         dataset: as `open_dataset` gives it; its labels are the model's.
         training: how the model came to be, kept in the report as it is; `temperature` in it is what its last
             layer was divided by.
-        split: measured on; the most common class of `train` is the majority line.
 
     Returns:
-        The report.
+        The report. Its majority line is the most common class of the training split.
+
+    Raises:
+        ValueError: the dataset's labels are not the model's, or training heard one of its test speakers.
     """
     classifier = EmotionClassifier.from_pretrained(folder)
     classifier.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    rows = dataset[split]
+    rows = dataset[SPLIT]
+    if heard := set(rows["speaker"]) & set(training["speakers"]):
+        raise ValueError(
+            f"{folder} was trained on speakers of the {SPLIT} split: {', '.join(sorted(heard))}."
+        )
     if rows.features["emotion"].names != classifier.labels:
         raise ValueError(f"The dataset's labels are not those of {folder}: {', '.join(classifier.labels)}.")
     logits, truth = predict_rows(classifier, rows), np.array(rows["emotion"])
@@ -57,7 +64,7 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, split: s
         "model": folder.name,
         "architecture": type(classifier.model).__name__,
         "parameters": classifier.model.num_parameters(),
-        "split": split,
+        "split": SPLIT,
         "majority_class": {
             "label": classifier.labels[majority],
             **_score(np.full_like(truth, majority), truth),
@@ -209,10 +216,9 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="model folder with its report.json")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
-    parser.add_argument("--split", default="test")
     args = parser.parse_args()
     training = json.loads((args.folder / "report.json").read_text())["training"]
-    print_report(evaluate_folder(args.folder, open_dataset(args.data), training, args.split))
+    print_report(evaluate_folder(args.folder, open_dataset(args.data), training))
 
 
 if __name__ == "__main__":

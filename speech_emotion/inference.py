@@ -78,10 +78,10 @@ class EmotionClassifier:
     @property
     def calibration(self) -> str:
         """A sentence that says how far the probabilities can be taken at their word."""
-        if not self.report:
-            return "Probabilities are not calibrated: read them as a ranking."
-        error = self.report["calibration"]["ece"]
-        return f"Calibrated: on speakers never heard, confidence was off by {error:.0%} on average."
+        error = (self.report or {}).get("calibration", {}).get("ece")
+        if error is None:
+            return "How far its confidence can be trusted has not been measured."
+        return f"With speakers it had never heard, its confidence was off by {error:.0%} on average."
 
     @torch.inference_mode()
     def logits(self, clips: list[np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -31,7 +32,8 @@ def new_classifier(
     """Make a classifier to be trained.
 
     Args:
-        name: `cnn`, or a folder or hub id of an encoder or a classifier, whose head is replaced.
+        name: `cnn`, or a folder or hub id of an encoder, which gets a new head, or of a classifier, which
+            keeps its own where that has as many classes.
         labels: the class names in the order of the outputs.
         changes: fields of the model's config to set.
 
@@ -77,7 +79,7 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
             name, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
         extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"The model {name!r} cannot be loaded: {reason}") from error
     if report["missing_keys"]:
@@ -91,9 +93,12 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
 
 
 def load_report(name: str) -> dict | None:
-    """Load the `report.json` beside a model, from its folder or from the hub; None where it has none."""
-    path = cached_file(name, "report.json", _raise_exceptions_for_missing_entries=False)
-    return json.loads(Path(path).read_text()) if path else None
+    """Load the `report.json` beside a model, in its folder or on the hub; None where it has none."""
+    try:
+        path = cached_file(name, "report.json", _raise_exceptions_for_missing_entries=False)
+        return json.loads(Path(path).read_text()) if path else None
+    except (OSError, ValueError):  # no way to the hub, or not JSON
+        return None
 
 
 def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:

@@ -112,10 +112,10 @@ def test_the_microphone_records_and_is_answered(page):
 def test_another_model_answers_for_the_same_recording(page, speech, cnn_folder):
     upload(page, speech)
     expect(page.locator("#answer dt")).to_have_text(["happy", "sad"], timeout=30 * SECONDS)
-    expect(page.locator("#answer .note")).to_contain_text("not calibrated")
+    expect(page.locator("#answer .note")).to_contain_text("has not been measured")
     choose(page, "wav2vec2")
     expect(page.locator("#answer dt")).to_have_text(list(SCHEMES["core8"]), timeout=30 * SECONDS)
-    expect(page.locator("#answer .note")).to_contain_text("Calibrated")
+    expect(page.locator("#answer .note")).to_contain_text("its confidence was off by")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,12 @@ def test_a_shipped_folder_is_whole_and_its_test_speakers_are_new_to_it(model):
     assert report["labels"] == list(SCHEMES["core8"])
     assert not set(report["speakers"]) & set(report["training"]["speakers"])
     assert {"ravdess-01", "ravdess-11", "ravdess-20", "ravdess-21", "savee-DC"} <= set(report["speakers"])
-    assert "train.py" in report["training"]["command"]
+    assert report["model"] == model
+    training = report["training"]
+    assert training["command"].startswith(f"accelerate launch train.py --model {training['base']} ")
+    if distillation := training["distillation"]:
+        assert distillation["command"].endswith(f"--output {training['base']}")
+        assert not set(report["speakers"]) & set(distillation["speakers"])
     assert (folder / "model.safetensors").stat().st_size < 60e6
     assert {"README.md", "confusion_matrix.png"} <= {path.name for path in folder.iterdir()}
 

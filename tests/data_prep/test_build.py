@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -37,7 +38,8 @@ def test_clips_are_16_khz_flac_with_their_facts(small_dataset):
     audio = read_clip(row)
     assert row["duration"] == pytest.approx(audio.size / 16_000)
     assert row["audio"]["bytes"][:4] == b"fLaC"
-    assert len(row["sha256"]) == 64
+    pcm = np.round(audio * 2**15).astype("<i2").tobytes()
+    assert row["sha256"] == hashlib.sha256(pcm).hexdigest()
 
 
 def test_parquet_reads_back_as_the_same_dataset(small_dataset, tmp_path):
@@ -103,13 +105,23 @@ def test_a_scheme_that_drops_a_label_says_so(small_corpora, tmp_path):
 
 
 def test_the_command_prints_a_table_and_a_second_run_replaces_the_first(small_corpora, tmp_path):
-    (tmp_path / "out" / "old").mkdir(parents=True)
-    result = prepare("--corpora", small_corpora, "--output", tmp_path / "out")
-    assert result.returncode == 0, result.stderr
+    for _ in range(2):
+        result = prepare("--corpora", small_corpora, "--output", tmp_path / "out")
+        assert result.returncode == 0, result.stderr
+        old = tmp_path / "out" / "old"
+        assert not old.exists()
+        old.mkdir()
     assert "ravdess" in result.stdout
     assert "Skipped: 0 files" in result.stdout
-    assert not (tmp_path / "out" / "old").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(small_corpora, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    result = prepare("--corpora", small_corpora, "--output", tmp_path)
+    assert result.returncode == 1
+    assert "not replaced" in result.stderr
+    assert (tmp_path / "thesis.txt").exists()
 
 
 @pytest.mark.parametrize("make", [False, True], ids=["missing", "empty"])

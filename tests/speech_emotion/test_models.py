@@ -51,6 +51,15 @@ def test_pickled_weights_are_refused(cnn_folder, tmp_path):
         load_classifier(tmp_path)
 
 
+@pytest.mark.parametrize("damaged", [b"version https://git-lfs.github.com/spec/v1\n", b"\0" * 4000])
+def test_damaged_weights_are_refused(damaged, cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(damaged)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_classifier(tmp_path)
+
+
 def test_another_sampling_rate_is_refused(cnn_folder, tmp_path):
     for file in cnn_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -69,3 +78,5 @@ def test_a_report_is_optional(cnn_folder, tmp_path):
     assert load_report(str(cnn_folder)) is None
     (tmp_path / "report.json").write_text('{"clips": 3}')
     assert load_report(str(tmp_path)) == {"clips": 3}
+    (tmp_path / "report.json").write_text("{")
+    assert load_report(str(tmp_path)) is None
