@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from data_prep.build import build_dataset
 from speech_emotion.audio import SAMPLE_RATE
@@ -65,6 +66,20 @@ def cnn_folder(tmp_path_factory) -> Path:
     model, extractor, _ = new_classifier("cnn", ["happy", "sad"], {"widths": [8, 8]})
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory) -> Path:
+    """A wav2vec2 in miniature without a head, as a pretrained checkpoint would be."""
+    folder = tmp_path_factory.mktemp("encoder")
+    config = Wav2Vec2Config(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(16, 16),
+        conv_kernel=(80, 8), conv_stride=(40, 8), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        do_stable_layer_norm=True, feat_extract_norm="layer", mask_time_prob=0.0,
+    )  # fmt: skip
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
     return folder
 
 

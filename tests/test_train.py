@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 from conftest import ROOT, voice
 from datasets import load_from_disk
 from scipy.special import softmax
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import Wav2Vec2Model
 
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import cap_speakers, open_dataset, read_clip
@@ -25,20 +24,6 @@ def train(*arguments, processes: int = 1) -> str:
     result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    """A wav2vec2 in miniature, as a pretrained checkpoint would be."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = Wav2Vec2Config(
-        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(16, 16),
-        conv_kernel=(80, 8), conv_stride=(40, 8), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
-        do_stable_layer_norm=True, feat_extract_norm="layer", mask_time_prob=0.0,
-    )  # fmt: skip
-    Wav2Vec2Model(config).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
-    return folder
 
 
 def test_the_cnn_learns_resumes_and_reports(small_dataset, tmp_path):
@@ -76,10 +61,10 @@ def test_the_cnn_learns_resumes_and_reports(small_dataset, tmp_path):
 
 
 def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
-    encoder, small_dataset, tmp_path
+    encoder_folder, small_dataset, tmp_path
 ):
     printed = train(
-        *("--model", encoder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
+        *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
         *("--output_dir", tmp_path / "run", "--model_config", '{"use_weighted_layer_sum": true}'),
         *(
             "--num_train_epochs",
@@ -97,7 +82,7 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     assert report["architecture"] == "Wav2Vec2ForSequenceClassification"
     assert sum(map(sum, report["confusion_matrix"])) == report["clips"]
     trained = EmotionClassifier.from_pretrained(tmp_path / "model").model.wav2vec2
-    untouched = Wav2Vec2Model.from_pretrained(encoder)
+    untouched = Wav2Vec2Model.from_pretrained(encoder_folder)
     for name, value in untouched.feature_extractor.named_parameters():
         assert value.equal(dict(trained.feature_extractor.named_parameters())[name]), name
     changed = [
@@ -107,9 +92,9 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     assert any(changed)
 
 
-def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder, small_dataset):
+def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder_folder, small_dataset):
     rows = open_dataset(str(small_dataset))["train"]
-    model, extractor, _ = new_classifier(encoder, rows.features["emotion"].names)
+    model, extractor, _ = new_classifier(encoder_folder, rows.features["emotion"].names)
     fit_linear_probe(model, extractor, rows, batch_size=4)
     logits = EmotionClassifier(model, extractor).logits([read_clip(row) for row in rows])
     assert (logits.argmax(axis=1) == rows["emotion"]).all()

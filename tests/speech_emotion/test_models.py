@@ -3,23 +3,8 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from speech_emotion.models import ModelError, load_classifier, load_report, new_classifier
-
-
-@pytest.fixture(scope="module")
-def encoder_folder(tmp_path_factory):
-    """A tiny wav2vec2 without a head."""
-    folder = tmp_path_factory.mktemp("encoder")
-    config = Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(8, 8),
-        conv_kernel=(10, 8), conv_stride=(20, 16), num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
-        do_stable_layer_norm=True, feat_extract_norm="layer",
-    )  # fmt: skip
-    Wav2Vec2Model(config).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
-    return folder
 
 
 def test_a_new_head_is_made_on_a_pretrained_encoder_and_only_it_is_new(encoder_folder):
