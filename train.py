@@ -239,9 +239,9 @@ def freeze(model: PreTrainedModel, parts: list[str], device: str) -> None:
 def fit_linear_probe(model: PreTrainedModel, extractor, rows: Dataset, batch_size: int) -> None:
     """Fit the head to the encoder as it is, before both are tuned (LP-FT, https://arxiv.org/abs/2202.10054).
 
-    A head that starts at random first drags the encoder away from what it knows, and on a few thousand clips
-    it never finds the way back. The head of transformers' audio classifiers is linear throughout
-    (projector, mean over time, classifier), so with the identity as projector logistic regression fits it.
+    A head that starts at random first drags the encoder away from what it knows. The head of transformers'
+    audio classifiers is linear throughout (projector, mean over time, classifier), so with the identity as
+    projector logistic regression fits it.
     """
     width = model.projector.in_features
     model.config.classifier_proj_size = width

@@ -85,7 +85,7 @@ def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
     """Cut leading and trailing silence, never anything inside.
 
     Frames of 25 ms every 10 ms; sound starts and ends with the first and last frame whose level is within
-    `trim_db` of the loudest. (librosa.effects.trim does the same; its first call compiles for 20 seconds.)
+    `trim_db` of the loudest. (librosa.effects.trim does the same; its first call compiles for many seconds.)
 
     Args:
         audio: shape [n], 16 kHz.

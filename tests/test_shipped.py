@@ -73,6 +73,7 @@ def test_the_readme_states_the_figures_of_the_report(model):
     assert ravdess == f"{report['groups']['ravdess speech']['uar']:.1%}"
     assert savee == f"{report['groups']['savee speech']['uar']:.1%}"
     assert everything == f"{report['overall']['uar']:.1%}"
+    assert f"| always the most common class | | | | {report['majority_class']['uar']:.1%} |" in README
 
 
 @pytest.mark.parametrize("model", SHIPPED)

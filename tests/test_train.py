@@ -41,7 +41,7 @@ def test_the_cnn_learns_resumes_and_reports(small_dataset, tmp_path):
         *("--model_config", '{"widths": [8, 16], "dropout": 0.0, "masks": 0}', "--no_augmentation"),
         *("--per_device_train_batch_size", 4, "--new_learning_rate", 0.01),
     ]
-    train(*arguments, "--num_train_epochs", 2)
+    train(*arguments, "--num_train_epochs", 2, "--resume_from_checkpoint", "true")  # nothing there yet
     assert (tmp_path / "run").is_dir()
     printed = train(*arguments, "--num_train_epochs", 12, "--resume_from_checkpoint", "true")
     assert "macro-F1" in printed
