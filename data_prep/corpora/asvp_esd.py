@@ -2,16 +2,16 @@
 
 Landry, He & Xie (2020), https://doi.org/10.5281/zenodo.3782415. A name is modality, channel, emotion,
 intensity, statement, actor, age band, source, language and a number; some names lack trailing fields. The
-codes for age and language have changed between releases, so those columns stay empty. Fewer than eight
-fields would read as RAVDESS.
+codes for age and language have changed between releases, so those columns stay empty. Seven fields are also
+the form of a RAVDESS name, which is tried first; what it leaves must lie in its actor's folder.
 """
 
 import re
 from pathlib import Path
 
-from data_prep.schema import Clip, lookup
+from data_prep.schema import Clip, Rejected, lookup
 
-PATTERN = re.compile(r"\d\d-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{2,3})(?:-\d+){2,}")
+PATTERN = re.compile(r"\d\d-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{2,3})(?:-\d+)*")
 
 CHANNELS = {"01": "speech", "02": "nonspeech"}
 EMOTIONS = {
@@ -35,6 +35,8 @@ INTENSITIES = {"01": "normal", "02": "high"}
 def describe(path: Path, match: re.Match) -> Clip:
     """Read the codes of an ASVP-ESD file name."""
     channel, emotion, intensity, statement, actor = match.groups()
+    if match.group().count("-") == 6 and path.parent.name.lower() != f"actor_{actor}":
+        raise Rejected("seven codes, but neither a RAVDESS name nor in the folder of its ASVP-ESD actor")
     return Clip(
         path=path,
         id=f"asvp_esd-{match.group()}",

@@ -1,8 +1,8 @@
 """CREMA-D: 91 actors, 12 sentences, the actor's intent and what listeners heard, Open Database License.
 
 Cao et al. (2014), https://doi.org/10.1109/TAFFC.2014.2336244; columns of the tables as its readme defines them.
-A name is actor, sentence, emotion, level. The tables lie beside `AudioWAV/` and `AudioMP3/`; whichever of
-them is missing leaves its columns empty.
+A name is actor, sentence, emotion, level. The tables lie beside the recordings or their folders `AudioWAV/`
+and `AudioMP3/`; whichever of them is missing leaves its columns empty.
 """
 
 import csv
@@ -13,6 +13,8 @@ from pathlib import Path
 from data_prep.schema import Clip, Rejected, lookup
 
 PATTERN = re.compile(r"(\d{4})_([a-z]{3})_([a-z]{3})_([a-z]{1,2})")
+
+LABELS = ("intended", "perceived")  # what the actor meant, what most listeners heard
 
 EMOTIONS = {
     "ang": "anger",
@@ -46,9 +48,8 @@ def describe(path: Path, match: re.Match) -> Clip:
     if match.group() in KNOWN_BAD:
         raise Rejected("one of the four clips known to be bad in the published set")
     actor, sentence, emotion, level = match.groups()
-    root = path.parent.parent
-    person = _demographics(root).get(actor, {})
-    votes = _votes(root / "processedResults" / "summaryTable.csv", "VoiceVote").get(match.group(), "")
+    person = _demographics(path.parent).get(actor, {})
+    votes = _votes(path.parent).get(match.group(), "")
     return Clip(
         path=path,
         id=f"crema_d-{match.group()}",
@@ -61,30 +62,45 @@ def describe(path: Path, match: re.Match) -> Clip:
         statement=lookup(STATEMENTS, sentence, "sentence"),
         language="en",
         perceived_emotion=":".join(VOTES[vote] for vote in votes.split(":")) if votes else None,
-        agreement=_agreement(root).get(match.group()),
+        agreement=_agreement(path.parent).get(match.group()),
     )
 
 
-@cache
-def _rows(table: Path) -> list[dict[str, str]]:
-    if not table.is_file():
-        return []
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+def heard_emotion(clip: Clip) -> str:
+    """Give the word that most listeners chose for the voice alone.
+
+    Raises:
+        Rejected: listeners tied, or there are no votes on this clip.
+    """
+    if clip.perceived_emotion is None:
+        raise Rejected("no listeners' votes on this clip in processedResults/summaryTable.csv")
+    if ":" in clip.perceived_emotion:
+        raise Rejected(f"listeners tied between {clip.perceived_emotion.replace(':', ' and ')}")
+    return clip.perceived_emotion
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, str]]:
+    """Read a table that lies in a folder of recordings, or beside it, or in a folder beside it."""
+    for place in (folder, folder.parent):
+        for table in sorted([*place.glob("*"), *place.glob("*/*")]):
+            if table.name.lower() == name and table.is_file():
+                with table.open(newline="", encoding="utf-8-sig") as file:
+                    return list(csv.DictReader(file))
+    return []
 
 
 @cache
-def _demographics(root: Path) -> dict[str, dict[str, str]]:
-    return {row["ActorID"]: row for row in _rows(root / "VideoDemographics.csv")}
+def _demographics(folder: Path) -> dict[str, dict[str, str]]:
+    return {row["ActorID"]: row for row in _rows(folder, "videodemographics.csv")}
 
 
 @cache
-def _votes(table: Path, column: str) -> dict[str, str]:
-    return {row["FileName"].lower(): row[column] for row in _rows(table)}
+def _votes(folder: Path) -> dict[str, str]:
+    return {row["FileName"].lower(): row["VoiceVote"] for row in _rows(folder, "summarytable.csv")}
 
 
 @cache
-def _agreement(root: Path) -> dict[str, float]:
+def _agreement(folder: Path) -> dict[str, float]:
     # Rows numbered 100001 and up are the voice alone, 200001 the face, 300001 both.
-    rows = _rows(root / "processedResults" / "tabulatedVotes.csv")
+    rows = _rows(folder, "tabulatedvotes.csv")
     return {row["fileName"].lower(): float(row["agreement"]) for row in rows if row[""].startswith("1")}

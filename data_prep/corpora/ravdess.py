@@ -9,7 +9,8 @@ from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
 
-PATTERN = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
+# Two repetitions: an ASVP-ESD name without its last fields has its actor's number there.
+PATTERN = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(0[12])-(\d\d)")
 
 CHANNELS = {"01": "speech", "02": "song"}
 EMOTIONS = {
@@ -31,6 +32,9 @@ def describe(path: Path, match: re.Match) -> Clip:
     _modality, channel, emotion, intensity, statement, _repetition, actor = match.groups()
     if not 1 <= int(actor) <= 24:
         raise Rejected(f"unknown actor code {actor!r} in the file name")
+    folder = path.parent.name.lower()
+    if folder.startswith("actor_") and folder != f"actor_{actor}":
+        raise Rejected(f"named like a RAVDESS file of actor {actor}, but lies in {path.parent.name}")
     return Clip(
         path=path,
         id=f"ravdess-{match.group()}",
