@@ -1,18 +1,25 @@
 """Merge the emotion corpora under a folder into one dataset.
 
     python -m data_prep --corpora corpora --output data/emotion
+    python -m data_prep --corpora corpora --own recordings.csv     # with your own: see data_prep/own.py
+    python -m data_prep --hub_dataset NAME                         # a dataset with audio and labels alone
 
 `datasets.load_from_disk("data/emotion")` opens the result: train, validation and test with no speaker in two
-of them. `--push_to_hub NAME` publishes it as well, privately, for `datasets.load_dataset(NAME)`.
+of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes it as well, privately, for
+`datasets.load_dataset(NAME)`.
 """
 
 import argparse
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 import datasets
 
 from data_prep.build import Skipped, build_dataset, summarise
+from data_prep.corpora import crema_d
+from data_prep.own import UNKNOWN, export_dataset
+from data_prep.splits import PROTOCOLS, leaks_speakers
 from speech_emotion.audio import TRIM_DB
 from speech_emotion.labels import SCHEMES
 
@@ -20,24 +27,33 @@ from speech_emotion.labels import SCHEMES
 def main() -> None:
     """Run the command line."""
     args = parse_args()
-    if not args.corpora.is_dir():
+    if args.corpora and not args.corpora.is_dir():
         raise SystemExit(
             f"There is no folder {args.corpora}. Unpack the corpora there, or name another folder."
         )
     datasets.disable_progress_bars()  # ours counts clips
+    args.output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        dataset, skipped = build_dataset(
-            args.corpora,
-            args.output,
-            scheme=args.scheme,
-            trim_db=args.trim_db or None,
-            seed=args.seed,
-            workers=args.workers,
-        )
+        with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".hub_dataset-") as scratch:
+            if args.hub_dataset:
+                columns = (args.audio_column, args.label_column, args.speaker_column)
+                args.own.append(export_dataset(args.hub_dataset, Path(scratch), *columns))
+            dataset, skipped = build_dataset(
+                args.corpora,
+                args.output,
+                scheme=args.scheme,
+                trim_db=args.trim_db or None,
+                seed=args.seed,
+                workers=args.workers,
+                own_sources=args.own,
+                crema_d_label=args.crema_d_label,
+                protocol=args.protocol,
+            )
     except ValueError as error:
         raise SystemExit(str(error)) from error
     print(summarise(dataset))
-    print_skipped(skipped, args.corpora)
+    print_skipped(skipped)
+    print_protocol(dataset, args.protocol)
     print(f"Saved to {args.output}")
     if args.push_to_hub:
         dataset.push_to_hub(args.push_to_hub, private=True)
@@ -48,7 +64,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data_prep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpora", type=Path, default=Path("corpora"), help="folder that holds the corpora")
+    parser.add_argument(
+        "--corpora", type=Path,
+        help="folder that holds the corpora (default: corpora, if nothing else is given)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--own", type=Path, action="append", default=[], metavar="FOLDER_OR_TABLE",
+        help="recordings of your own: a .csv or .jsonl table with path and emotion, or folders named after "
+        "emotions; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hub_dataset", metavar="NAME", help="any dataset that load_dataset opens: hub id or folder"
+    )
+    parser.add_argument("--audio_column", help="of the hub dataset (default: the column of audio)")
+    parser.add_argument("--label_column", help="of the hub dataset (default: emotion or label)")
+    parser.add_argument("--speaker_column", help="of the hub dataset (default: speaker, if there)")
     parser.add_argument("--output", type=Path, default=Path("data/emotion"), help="folder of the dataset")
     parser.add_argument(
         "--scheme", choices=SCHEMES, default="core8", help="label scheme (default: %(default)s)"
@@ -57,21 +87,44 @@ def parse_args() -> argparse.Namespace:
         "--trim_db", type=float, default=TRIM_DB,
         help="trim silence this far below the loudest frame, in dB; 0 leaves it in (default: %(default)g)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the speakers held out (default: %(default)s)")
+    parser.add_argument(
+        "--crema_d_label", choices=crema_d.LABELS, default="intended",
+        help="CREMA-D's emotion is what the actor meant or what most listeners heard (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--protocol", default="speakers",
+        help=f"how to split: {'; '.join(f'{name}: {what}' for name, what in PROTOCOLS.items())} "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of what is held out (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes that decode (default: one per core)")
     parser.add_argument(
         "--push_to_hub", metavar="NAME", help="publish as this private dataset of the hub, too"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not (args.corpora or args.own or args.hub_dataset):
+        args.corpora = Path("corpora")
+    return args
 
 
-def print_skipped(skipped: list[Skipped], root: Path, most: int = 20) -> None:
+def print_skipped(skipped: list[Skipped], most: int = 20) -> None:
     """Print how many files were left out for which reason, and the first of them."""
     print(f"Skipped: {len(skipped)} files (all of them in preparation.json)")
     for reason, count in Counter(skip.reason for skip in skipped).most_common(most):
         print(f"  {count:5d}  {reason}")
     for skip in skipped[:most]:
-        print(f"  {skip.path.relative_to(root)}: {skip.reason}")
+        print(f"  {skip.path}: {skip.reason}")
+
+
+def print_protocol(dataset: datasets.DatasetDict, protocol: str) -> None:
+    """Say what a reader of figures on this dataset must know about its splits."""
+    if leaks_speakers(protocol):
+        print("Speakers leak: figures on these splits say little about voices that training has not heard.")
+        return
+    for split, rows in dataset.items():
+        for corpus in sorted(set(rows["corpus"])):
+            if f"{corpus}-{UNKNOWN}" in rows.unique("speaker"):
+                print(f"{corpus} names no speakers: all of it counts as one unknown person's, in {split}.")
 
 
 if __name__ == "__main__":

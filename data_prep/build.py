@@ -5,9 +5,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,10 @@ import pandas as pd
 from datasets import Audio, Dataset, DatasetDict, Features, Value
 from tqdm import tqdm
 
-from data_prep.corpora import CORPORA
-from data_prep.schema import Clip, Rejected, features
-from data_prep.splits import SPLITS, assign_splits, fold_of
+from data_prep import own
+from data_prep.corpora import CORPORA, crema_d
+from data_prep.schema import EXTENSIONS, Clip, Rejected, features
+from data_prep.splits import SPLITS, Row, assign_splits, fold_of, leaks_speakers
 from speech_emotion.audio import (
     SAMPLE_RATE,
     SILENCE_DBFS,
@@ -31,8 +32,6 @@ from speech_emotion.audio import (
 )
 from speech_emotion.labels import map_label
 
-# Where one utterance is published in several encodings, the first of these wins.
-EXTENSIONS = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
 REPORT = "preparation.json"  # beside the splits: settings, and every file left out
 MIN_SECONDS = 0.2  # shorter clips hold no syllable
 
@@ -43,6 +42,11 @@ class Skipped:
 
     path: Path
     reason: str
+
+    def seen_from(self, folders: Iterable[Path]) -> "Skipped":
+        """Shorten the path where it lies under one of the folders."""
+        under = (self.path.relative_to(folder) for folder in folders if self.path.is_relative_to(folder))
+        return replace(self, path=next(under, self.path))
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,49 @@ def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
     return sorted(clips.values(), key=lambda clip: clip.path), skipped
 
 
+def find_own(sources: Iterable[Path]) -> tuple[list[Clip], list[Skipped]]:
+    """Read tables and folders of the user's own.
+
+    Args:
+        sources: as `data_prep.own.read_source` reads them.
+
+    Returns:
+        The clips in the order of their rows, and the files whose rows do not make one.
+
+    Raises:
+        ValueError: a table that cannot be read, or two sources of one name.
+    """
+    clips, skipped, names = [], [], set()
+    for source in sources:
+        name = own.corpus_name(source)
+        if name in names:
+            raise ValueError(f"Two sources are called {name}: rename one of them.")
+        names.add(name)
+        for number, (path, row) in enumerate(own.read_source(source), start=1):
+            try:
+                clips.append(own.describe(path, row, name, number))
+            except Rejected as rejected:
+                skipped.append(Skipped(path, str(rejected)))
+    return clips, skipped
+
+
+def find_labels(clips: list[Clip], scheme: str, crema_d_label: str) -> tuple[dict[str, str], list[Skipped]]:
+    """Give every clip its label: `{id: label}`, and the clips that get none."""
+    labels, skipped = {}, []
+    for clip in clips:
+        heard = clip.corpus == "crema_d" and crema_d_label == "perceived"
+        try:
+            word = crema_d.heard_emotion(clip) if heard else clip.source_emotion
+        except Rejected as rejected:
+            skipped.append(Skipped(clip.path, str(rejected)))
+            continue
+        if label := map_label(word, scheme):
+            labels[clip.id] = label
+        else:
+            skipped.append(Skipped(clip.path, f"{word!r} has no label in {scheme}"))
+    return labels, skipped
+
+
 def describe(path: Path) -> Clip:
     """Read what a recording's name says, by the corpus whose pattern it matches.
 
@@ -122,43 +169,51 @@ def read_audio(clip: Clip, trim_db: float | None) -> bytes | str:
 
 
 def build_dataset(
-    root: Path,
+    root: Path | None,
     output: Path,
     scheme: str = "core8",
     trim_db: float | None = TRIM_DB,
     seed: int = 0,
     workers: int | None = None,
+    own_sources: Iterable[Path] = (),
+    crema_d_label: str = "intended",
+    protocol: str = "speakers",
 ) -> tuple[DatasetDict, list[Skipped]]:
-    """Merge every corpus under a folder into one dataset on disk.
+    """Merge every corpus under a folder, and sources of one's own, into one dataset on disk.
 
     Audio goes through a spool file, so memory does not hold the dataset. The
     dataset is written aside and takes its place only when it is whole.
 
     Args:
-        root: the folder that holds the corpora.
+        root: the folder that holds the corpora; None: only sources of one's own.
         output: the dataset's folder; a dataset made here before is replaced.
         scheme: the label scheme, a key of `speech_emotion.labels.SCHEMES`.
         trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
         seed: of the split of corpora without benchmark folds.
         workers: processes that decode; by default one per core.
+        own_sources: tables and folders as `data_prep.own.read_source` reads them.
+        crema_d_label: one of `data_prep.corpora.crema_d.LABELS`.
+        protocol: how to split, one of `data_prep.splits.PROTOCOLS`.
 
     Returns:
         The dataset as `load_from_disk(output)` opens it, and every file left out. The same list is in
         `preparation.json` beside the splits.
 
     Raises:
-        ValueError: no usable recording under the folder, or something else in the way of the output.
+        ValueError: no usable recording, a table that cannot be read, a protocol that these clips do not
+            allow, or something else in the way of the output.
     """
     if output.exists() and any(output.iterdir()) and not (output / REPORT).exists():
         raise ValueError(f"{output} holds something else than a dataset made here, so it is not replaced.")
-    clips, skipped = find_clips(root)
-    labels = {clip.id: map_label(clip.source_emotion, scheme) for clip in clips}
-    skipped += [
-        Skipped(clip.path, f"{clip.source_emotion!r} has no label in {scheme}")
-        for clip in clips
-        if labels[clip.id] is None
-    ]
-    clips = [clip for clip in clips if labels[clip.id] is not None]
+    own_sources = list(own_sources)
+    folders = [folder for folder in (root, *(source.parent for source in own_sources)) if folder]
+    clips, skipped = find_clips(root) if root else ([], [])
+    own_clips, own_skipped = find_own(own_sources)
+    labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
+    skipped += own_skipped + unlabelled
+    clips = [clip for clip in clips + own_clips if clip.id in labels]
+    if clips:  # says before the long decoding that these speakers do not allow a protocol
+        assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         with Path(scratch, "spool").open("w+b") as spool:
@@ -166,26 +221,30 @@ def build_dataset(
             recordings, doubles = drop_duplicates(recordings)
             skipped += refused + doubles
             if not recordings:
-                raise ValueError(f"{root} holds no usable recording of {', '.join(CORPORA)}")
-            splits = assign_splits((recording.clip for recording in recordings), seed)
+                places = " or ".join(str(place) for place in (root, *own_sources) if place)
+                raise ValueError(f"There is no usable recording in {places}.")
+            rows = [_row(item.clip, item.label, item.sha256) for item in recordings]
+            splits = assign_splits(rows, protocol, seed)
             dataset = DatasetDict(
                 {
                     split: _write_split(
-                        [item for item in recordings if splits[item.clip.speaker] == split],
+                        [item for item, its in zip(recordings, splits, strict=True) if its == split],
                         spool.name, scheme, Path(scratch, "cache", split),
                     )
                     for split in SPLITS
-                    if split in splits.values()
+                    if split in splits
                 }
             )  # fmt: skip
             dataset.save_to_disk(Path(scratch, "dataset"))
+        skipped = [skip.seen_from(folders) for skip in skipped]
         report = {
             "scheme": scheme,
+            "crema_d_label": crema_d_label,
             "trim_db": trim_db,
+            "protocol": protocol,
+            "leaks_speakers": leaks_speakers(protocol),
             "seed": seed,
-            "skipped": [
-                {"path": str(skip.path.relative_to(root)), "reason": skip.reason} for skip in skipped
-            ],
+            "skipped": [{"path": str(skip.path), "reason": skip.reason} for skip in skipped],
         }
         Path(scratch, "dataset", REPORT).write_text(json.dumps(report, indent=1) + "\n")
         shutil.rmtree(output, ignore_errors=True)
@@ -248,6 +307,10 @@ def _spool(
             spool.write(result)
     spool.flush()
     return recordings, skipped
+
+
+def _row(clip: Clip, label: str, sha256: str) -> Row:
+    return Row(clip.corpus, clip.speaker, clip.gender, label, sha256)
 
 
 def _write_split(recordings: list[Recording], spool: str, scheme: str, cache: Path) -> Dataset:

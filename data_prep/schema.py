@@ -8,6 +8,9 @@ from datasets import Audio, ClassLabel, Features, Value
 from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.labels import SCHEMES
 
+# Where one utterance is published in several encodings, the first of these wins.
+EXTENSIONS = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
+
 
 class Rejected(Exception):
     """A file that does not become a clip; the message is the reason in the report."""
@@ -20,7 +23,7 @@ class Clip:
     Attributes:
         path: where the recording is.
         id: unique across corpora; two files with one id are the same utterance in two encodings.
-        corpus: name of the corpus, a key of `data_prep.corpora.CORPORA`.
+        corpus: a key of `data_prep.corpora.CORPORA`, or the name of a source of your own.
         speaker: unique across corpora, as in `ravdess-01`.
         source_emotion: the corpus's own word, a row of the label policy.
         gender: `female` or `male`.

@@ -1,0 +1,255 @@
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from conftest import ROOT, voice, write_wav
+from datasets import Audio, ClassLabel, Dataset, Features, Value, config, load_from_disk
+
+from data_prep import build
+from data_prep.__main__ import print_protocol
+from data_prep.build import build_dataset, find_own
+from data_prep.own import corpus_name, export_dataset, read_source
+
+
+def prepare(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "data_prep", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def write_table(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def labelled(dataset) -> set[tuple]:
+    names = dataset["train"].features["emotion"].names
+    return {
+        (row["speaker"], names[row["emotion"]])
+        for rows in dataset.values()
+        for row in rows.select_columns(["speaker", "emotion"])
+    }
+
+
+def test_a_table_names_recordings_with_their_facts(tmp_path):
+    table = write_table(
+        tmp_path / "Interviews.csv",
+        "\ufeffPath, Emotion,speaker,gender,age,language,notes\n"
+        "clips/one.wav,Angry,anna,F,31,de,loud\n"
+        "../two.wav,pleasant_surprise,ben,male,,,\n",
+    )
+    (one, two), skipped = find_own([table])
+    assert not skipped
+    assert one.path == tmp_path / "clips" / "one.wav"
+    assert (one.corpus, one.speaker, one.source_emotion) == ("interviews", "interviews-anna", "angry")
+    assert (one.gender, one.age, one.language) == ("female", 31, "de")
+    assert two.path.resolve() == tmp_path.parent / "two.wav"
+    assert (two.source_emotion, two.gender, two.age, two.language) == (
+        "pleasant surprise",
+        "male",
+        None,
+        None,
+    )
+
+
+def test_json_lines_are_a_table_too(tmp_path):
+    table = write_table(
+        tmp_path / "mine.jsonl",
+        '{"path": "/elsewhere/a.wav", "emotion": "sleepy", "speaker": 7, "age": 40}\n\n'
+        '{"path": "b.wav", "emotion": "neutral", "speaker": null}\n',
+    )
+    (clip,), (skip,) = find_own([table])
+    assert (clip.path, clip.speaker, clip.age) == (Path("/elsewhere/a.wav"), "mine-7", 40)
+    assert clip.source_emotion == "sleepiness"  # the policy's own word for its label sleepy
+    assert (skip.path, skip.reason) == (tmp_path / "b.wav", "its row names no speaker, while others do")
+
+
+def test_rows_that_make_no_clip_are_left_out_with_their_reasons(tmp_path):
+    write_wav(tmp_path / "good.wav", voice())
+    table = write_table(
+        tmp_path / "mine.csv",
+        "path,emotion,age\ngood.wav,happy,30\ngood.wav,melancholy,30\ngood.wav,happy,old\ngone.wav,sad,\n"
+        "good.wav,,\n",
+    )
+    dataset, skipped = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
+    assert labelled(dataset) == {("mine-unknown", "happy")}
+    assert [(str(skip.path), skip.reason) for skip in skipped] == [
+        ("good.wav", "the label policy has no word 'melancholy'"),
+        ("good.wav", "its age 'old' is not a number"),
+        ("good.wav", "the label policy has no word ''"),
+        ("gone.wav", "The file 'gone.wav' cannot be read: No such file or directory."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("mine.csv", "file,emotion\na.wav,sad\n", "mine.csv has no column path, only file, emotion"),
+        ("mine.csv", "file,label\na.wav,sad\n", "no column path and no emotion"),
+        ("mine.csv", "", "no column path"),
+        ("mine.jsonl", '{"path": "a.wav"\n', "mine.jsonl is not a table that can be read"),
+        ("mine.jsonl", "3\n", "mine.jsonl is not a table that can be read"),
+        ("mine.xlsx", "", "neither a .csv nor a .jsonl"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_a_sentence(name, text, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        read_source(write_table(tmp_path / name, text))
+
+
+def test_names_of_sources_are_their_own(tmp_path):
+    with pytest.raises(ValueError, match="no table or folder"):
+        read_source(tmp_path / "missing.csv")
+    with pytest.raises(ValueError, match="name of a published corpus"):
+        corpus_name(write_table(tmp_path / "RAVDESS.csv", ""))
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match="Two sources are called mine"):
+        find_own([tmp_path / "mine", write_table(tmp_path / "Mine.csv", "path,emotion\n")])
+
+
+def test_folders_of_emotions_are_one_unknown_speaker_and_train(tmp_path):
+    for number, emotion in enumerate(("angry", "Sad", "holiday")):
+        write_wav(tmp_path / "mine" / emotion / "clip.WAV", voice(seed=number))
+    result = prepare("--own", tmp_path / "mine", "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "mine names no speakers: all of it counts as one unknown person's, in train." in result.stdout
+    assert "  mine/holiday/clip.WAV: the label policy has no word 'holiday'" in result.stdout
+    dataset = load_from_disk(tmp_path / "out")
+    assert set(dataset) == {"train"}
+    assert labelled(dataset) == {("mine-unknown", "angry"), ("mine-unknown", "sad")}
+
+
+def test_own_recordings_join_the_corpora_and_a_protocol_can_leave_them_out(small_corpora, tmp_path):
+    lines = ["path,emotion,speaker"]
+    for number in range(4):
+        write_wav(tmp_path / f"{number}.wav", voice(seed=50 + number))
+        lines.append(f"{number}.wav,happy,{number}")
+    table = write_table(tmp_path / "mine.csv", "\n".join(lines))
+    arguments = ("--corpora", small_corpora, "--own", table, "--output", tmp_path / "out")
+    result = prepare(*arguments, "--protocol", "leave_out:mine")
+    assert result.returncode == 0, result.stderr
+    dataset = load_from_disk(tmp_path / "out")
+    assert set(dataset["test"]["corpus"]) == {"mine"}
+    assert len(dataset["test"]) == 4
+    assert set(dataset["train"]["corpus"]) == {"ravdess", "savee"}
+    report = json.loads((tmp_path / "out" / "preparation.json").read_text())
+    assert (report["protocol"], report["leaks_speakers"]) == ("leave_out:mine", False)
+
+
+def test_a_random_split_says_that_it_leaks(small_corpora, tmp_path, capsys):
+    dataset, _ = build_dataset(small_corpora, tmp_path / "out", protocol="random", workers=1)
+    report = json.loads((tmp_path / "out" / "preparation.json").read_text())
+    assert (report["protocol"], report["leaks_speakers"]) == ("random", True)
+    print_protocol(dataset, "random")
+    assert capsys.readouterr().out.startswith("Speakers leak")
+
+
+def test_a_protocol_that_cannot_be_is_refused_before_anything_is_decoded(
+    small_corpora, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(build, "read_audio", None)
+    with pytest.raises(ValueError, match="no corpus 'theirs' to leave out"):
+        build_dataset(small_corpora, tmp_path / "out", protocol="leave_out:theirs", workers=1)
+
+
+def test_crema_d_is_labelled_by_what_listeners_heard_where_asked(tmp_path):
+    folder = tmp_path / "CREMA-D"
+    for number, name in enumerate(("1001_IEO_FEA_HI", "1001_IEO_ANG_HI", "1001_IEO_HAP_HI")):
+        write_wav(folder / "AudioWAV" / f"{name}.wav", voice(seed=number))
+    (folder / "processedResults").mkdir()
+    (folder / "processedResults" / "summaryTable.csv").write_text(
+        '"","FileName","VoiceVote"\n"1","1001_IEO_FEA_HI","S"\n"2","1001_IEO_ANG_HI","A:D"\n'
+    )
+    found = {}
+    for label in ("intended", "perceived"):
+        dataset, skipped = build_dataset(tmp_path, tmp_path / label, crema_d_label=label, workers=1)
+        rows = dataset["train"].remove_columns("audio")
+        names = rows.features["emotion"].names
+        found[label] = {
+            row["source_emotion"]: (names[row["emotion"]], row["perceived_emotion"]) for row in rows
+        }
+        report = json.loads((tmp_path / label / "preparation.json").read_text())
+        assert report["crema_d_label"] == label
+    assert found["intended"] == {
+        "fear": ("fearful", "sad"), "anger": ("angry", "anger:disgust"), "happy": ("happy", None)
+    }  # fmt: skip
+    assert found["perceived"] == {"fear": ("sad", "sad")}
+    assert {skip.path.stem: skip.reason for skip in skipped} == {
+        "1001_IEO_ANG_HI": "listeners tied between anger and disgust",
+        "1001_IEO_HAP_HI": "no listeners' votes on this clip in processedResults/summaryTable.csv",
+    }
+
+
+@pytest.fixture
+def parquet_dataset(tmp_path, monkeypatch) -> Path:
+    """A folder that load_dataset opens: two splits of encoded audio with a ClassLabel."""
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    for split in ("train", "test"):
+        columns = {"sound": [], "label": [], "who": [], "gender": []}
+        for number, label in enumerate((0, 1, 0, -1)):
+            buffer = io.BytesIO()
+            soundfile.write(buffer, voice(seed=10 * len(split) + number), 16_000, format="FLAC")
+            columns["sound"].append({"bytes": buffer.getvalue(), "path": f"{number}.flac"})
+            columns["label"].append(label)
+            columns["who"].append(f"{split}{number}")
+            columns["gender"].append("f")
+        storage = Features(
+            {
+                "sound": {"bytes": Value("binary"), "path": Value("string")},
+                "label": ClassLabel(names=["happy", "wistful"]),
+                "who": Value("string"),
+                "gender": Value("string"),
+            }
+        )
+        rows = Dataset.from_dict(columns, features=storage).cast_column("sound", Audio())
+        (tmp_path / "Someone").mkdir(exist_ok=True)
+        rows.to_parquet(tmp_path / "Someone" / f"{split}-00000-of-00001.parquet")
+    return tmp_path / "Someone"
+
+
+def test_a_hub_dataset_becomes_a_table_and_recordings(parquet_dataset, tmp_path):
+    table = export_dataset(str(parquet_dataset), tmp_path / "export", speaker_column="who")
+    dataset, skipped = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
+    assert labelled(dataset) == {
+        (f"someone-{speaker}", "happy") for speaker in ("train0", "train2", "test0", "test2")
+    }
+    assert set(dataset) == {"train", "validation", "test"}
+    assert set(dataset["train"]["gender"]) == {"female"}
+    assert {(str(skip.path), skip.reason) for skip in skipped} == {
+        (f"Someone/{split}-{number}.flac", f"the label policy has no word {word!r}")
+        for split in ("train", "test")
+        for number, word in ((1, "wistful"), (3, ""))
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"audio_column": "voice"}, "no column voice, only sound, label, who, gender"),
+        ({"label_column": "mood"}, "no column mood"),
+        ({"speaker_column": "person"}, "no column person"),
+    ],
+)
+def test_a_column_that_a_hub_dataset_lacks_is_a_sentence(columns, message, parquet_dataset, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_dataset(str(parquet_dataset), tmp_path / "export", **columns)
+
+
+def test_the_command_reads_a_hub_dataset_and_leaves_nothing_behind(parquet_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    result = prepare("--hub_dataset", parquet_dataset, "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert labelled(load_from_disk(tmp_path / "out")) == {("someone-unknown", "happy")}
+    assert "someone names no speakers" in result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Someone", "cache", "out"]
+
+
+def test_a_dataset_that_is_not_there_is_a_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = prepare("--hub_dataset", tmp_path / "empty", "--output", tmp_path / "out")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.startswith(f"The dataset '{tmp_path / 'empty'}' cannot be opened")
