@@ -17,33 +17,45 @@ heard once, at the end, by the finished folder. Every argument of transformers.T
 import json
 import os
 import shlex
+import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-import transformers
-from datasets import Dataset
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from huggingface_hub import HfApi
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
-from transformers import HfArgumentParser, PreTrainedModel, Trainer, TrainingArguments, set_seed
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers import (
+    EarlyStoppingCallback,
+    FeatureExtractionMixin,
+    HfArgumentParser,
+    PreTrainedModel,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.trainer_utils import get_last_checkpoint
 
+from data_prep.splits import resplit
 from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, open_dataset
-from speech_emotion.evaluation import evaluate_folder, print_report
+from speech_emotion.evaluation import describe_machine, evaluate_folder, print_report
+from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
 from speech_emotion.inference import WINDOW_SECONDS
-from speech_emotion.metrics import EmotionMetric, fit_temperature
-from speech_emotion.models import CNN, extract, last_linear, new_classifier
-
-PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
+from speech_emotion.metrics import fit_temperature
+from speech_emotion.models import CNN, last_linear, new_classifier
+from speech_emotion.training import (
+    Collator,
+    EmotionTrainer,
+    add_lora,
+    fit_linear_probe,
+    freeze,
+    make_loss,
+    score,
+)
 
 
 @dataclass
@@ -51,7 +63,10 @@ class Recipe:
     """What is trained on what."""
 
     model: str = field(default="facebook/wav2vec2-base", metadata={"help": "hub id, folder, or `cnn`"})
-    model_dir: Path = field(default=Path("outputs/model"), metadata={"help": "the finished model folder"})
+    model_dir: Path = field(
+        default=Path("outputs/model"),
+        metadata={"help": "the finished model folder; with several protocols, one folder in it for each"},
+    )
     model_config: str = field(
         default="{}",
         metadata={"help": """fields of its config to change, as JSON: '{"final_dropout": 0.1}'"""},
@@ -61,21 +76,44 @@ class Recipe:
     clips_per_speaker: int = field(
         default=200, metadata={"help": "training clips of one speaker at most: TESS has 1,400 of each of two"}
     )
+    protocol: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "split anew: fold:1 .. fold:6, leave_out:CORPUS, random (leaks speakers); several are "
+            "trained one after another (default: the splits as prepared)"
+        },
+    )
     augmentation: bool = field(default=True, metadata={"help": "change training clips at random"})
+    mixup: float = field(default=0.0, metadata={"help": "alpha of mix-up for every second batch; 0: none"})
 
     new_learning_rate: float = field(
         default=1e-3,
         metadata={"help": "peak learning rate of layers that start at random (the head; the whole CNN)"},
     )
-    freeze: list[str] = field(
-        default_factory=list,
-        metadata={"help": "parts of the names of parameters to keep as they are: `feature_extractor`, say"},
+    frozen_layers: int | None = field(
+        default=None,
+        metadata={
+            "help": "keep the front end and so many transformer layers as they are (default: all are tuned)"
+        },
+    )
+    kept_copies: int | None = field(
+        default=None,
+        metadata={
+            "help": "run the frozen part once for each training clip and so many augmented copies of it, and "
+            "train the rest on what it gave; many times faster (default: run it in every epoch)"
+        },
+    )
+    lora_rank: int = field(
+        default=0, metadata={"help": "tune low-rank additions to the attention instead of its weights (peft)"}
     )
     linear_probe: bool = field(
         default=False,
         metadata={"help": "start the head from a linear probe of the frozen encoder instead of at random"},
     )
     balance_classes: bool = field(default=True, metadata={"help": "weigh rare emotions up in the loss"})
+    early_stopping_patience: int = field(
+        default=0, metadata={"help": "stop after so many epochs without a better validation UAR; 0: never"}
+    )
     push_model_to: str | None = field(default=None, metadata={"help": "publish the folder as this hub id"})
 
 
@@ -104,113 +142,182 @@ class Arguments(TrainingArguments):
     logging_steps: float = 20
     dataloader_num_workers: int = 1
     remove_unused_columns: bool = False
-
-
-class EmotionTrainer(Trainer):
-    """transformers.Trainer with two learning rates and batches grouped by the clips' known durations."""
-
-    def __init__(self, *args, new_parameters: set[str], new_learning_rate: float, **kwargs):
-        self.new_parameters = new_parameters
-        self.new_learning_rate = new_learning_rate
-        super().__init__(*args, **kwargs)
-
-    def create_optimizer(self, model: PreTrainedModel | None = None) -> torch.optim.Optimizer:
-        """Make AdamW with a group each for pretrained and new, decayed and undecayed parameters."""
-        if self.optimizer is None:
-            decayed = set(self.get_decay_parameter_names(self.model))
-            groups = {}
-            for name, parameter in self.model.named_parameters():
-                if parameter.requires_grad:
-                    key = (name in self.new_parameters, name in decayed)
-                    groups.setdefault(key, []).append(parameter)
-            optimizer, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
-            options |= {"lr": self.args.learning_rate}
-            self.optimizer = optimizer(
-                [
-                    {
-                        "params": parameters,
-                        "lr": self.new_learning_rate if new else self.args.learning_rate,
-                        "weight_decay": self.args.weight_decay if decay else 0.0,
-                    }
-                    for (new, decay), parameters in groups.items()
-                ],
-                **options,
-            )
-        return self.optimizer
-
-    def _get_train_sampler(self, train_dataset: ClipDataset | None = None) -> LengthGroupedSampler:
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return self._group(train_dataset or self.train_dataset, batch)
-
-    def _get_eval_sampler(self, eval_dataset: ClipDataset) -> LengthGroupedSampler:
-        return self._group(eval_dataset, self.args.eval_batch_size)
-
-    def _group(self, clips: ClipDataset, batch: int) -> LengthGroupedSampler:
-        # Trainer's own way to lengths would decode every clip first. It wants integers: centiseconds.
-        return LengthGroupedSampler(batch, lengths=[round(100 * seconds) for seconds in clips.durations])
+    label_names: list[str] | None = field(default_factory=lambda: ["labels"])
 
 
 def main() -> None:
-    """Train, calibrate, save, measure."""
+    """Train on every protocol asked for; with several, sum up what they measured."""
     recipe, args = parse_arguments()
-    set_seed(args.seed)
     if args.use_cpu:  # accelerate leaves a single process one thread
         torch.set_num_threads(max(1, os.cpu_count() // args.world_size))
     try:
         dataset = open_dataset(recipe.data)
+        runs = {
+            protocol: resplit(dataset, protocol) if protocol else dataset
+            for protocol in recipe.protocol or [None]
+        }
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    labels = dataset["train"].features["emotion"].names
-    if recipe.model == CNN and (recipe.linear_probe or recipe.freeze):
-        raise SystemExit("The CNN is trained from the start: it has nothing to freeze or to probe.")
-    train_rows = cap_speakers(dataset["train"], recipe.clips_per_speaker, args.seed)
-    model, extractor, new_parameters = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
-    freeze(model, recipe.freeze, args.device.type)
-    if recipe.linear_probe:
-        fit_linear_probe(model.to(args.device), extractor, train_rows, args.per_device_eval_batch_size)
+    for splits in runs.values():
+        splits["train"] = cap_speakers(splits["train"], recipe.clips_per_speaker, args.seed)
+    heard = concatenate_datasets(
+        [splits[name] for splits in runs.values() for name in ("train", "validation")]
+    )
+    output, reports = Path(args.output_dir), {}
+    for protocol, splits in runs.items():
+        folder = recipe.model_dir
+        if len(runs) > 1:
+            name = protocol.replace(":", "-")
+            folder, args.output_dir = folder / name, str(output / name)
+        reports[protocol] = train(recipe, args, splits, heard, folder, output / "states")
+    if args.process_index == 0:
+        if len(runs) > 1:
+            file = recipe.model_dir / "protocols.json"
+            file.write_text(json.dumps(summarise(reports), indent=1) + "\n")
+        if recipe.push_model_to:
+            api = HfApi()
+            api.create_repo(recipe.push_model_to, exist_ok=True)
+            api.upload_folder(repo_id=recipe.push_model_to, folder_path=recipe.model_dir)
 
+
+@dataclass
+class Hearing:
+    """What is trained, and on what: sound and the whole model, or kept states and what lies above them."""
+
+    model: nn.Module
+    collate: Callable
+    training: torch.utils.data.Dataset
+    plain: torch.utils.data.Dataset  # the training clips without augmentation
+    validation: torch.utils.data.Dataset
+
+
+def train(
+    recipe: Recipe, args: Arguments, splits: DatasetDict, heard: Dataset, folder: Path, states: Path
+) -> dict | None:
+    """Train, calibrate, save, measure.
+
+    Returns:
+        The model's report; None in every process but the first.
+    """
+    set_seed(args.seed)
+    started = time.time()
+    labels = splits["train"].features["emotion"].names
+    model, extractor, fresh = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
+    new_parameters = {parameter for name, parameter in model.named_parameters() if name in fresh}
+    if recipe.frozen_layers is not None:
+        freeze(model, recipe.frozen_layers, args.device.type)
+    if recipe.kept_copies is None:
+        hearing = hear_sound(recipe, model, extractor, splits)
+    else:
+        hearing = hear_states(recipe, args, model, extractor, splits, heard, states)
+    if recipe.linear_probe:
+        plain = DataLoader(hearing.plain, args.per_device_eval_batch_size, collate_fn=hearing.collate)
+        new_parameters |= fit_linear_probe(model, hearing.model.to(args.device), plain)
+    if recipe.lora_rank:
+        hearing.model = add_lora(model, recipe.lora_rank)
+    patience = recipe.early_stopping_patience
     trainer = EmotionTrainer(
-        model,
+        hearing.model,
         args,
         new_parameters=new_parameters,
         new_learning_rate=recipe.new_learning_rate,
-        train_dataset=ClipDataset(train_rows, WINDOW_SECONDS, augment if recipe.augmentation else None),
-        eval_dataset=ClipDataset(dataset["validation"], WINDOW_SECONDS),
-        data_collator=Collator(extractor),
+        mixup=recipe.mixup,
+        train_dataset=hearing.training,
+        eval_dataset=hearing.validation,
+        data_collator=hearing.collate,
         compute_loss_func=make_loss(
-            train_rows, len(labels), args.label_smoothing_factor, recipe.balance_classes
+            splits["train"], len(labels), args.label_smoothing_factor, recipe.balance_classes
         ),
         compute_metrics=score,
-        processing_class=extractor,
+        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
-    started = time.time()
     checkpoint = args.resume_from_checkpoint
     trainer.train(get_last_checkpoint(args.output_dir) if checkpoint == "true" else checkpoint)
     minutes = (time.time() - started) / 60
-
-    validation = trainer.predict(trainer.eval_dataset)
+    validation = trainer.predict(hearing.validation)
     if not trainer.is_world_process_zero():
-        return
+        return None
+    if recipe.lora_rank:
+        model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
     temperature = fit_temperature(validation.predictions, validation.label_ids)
-    save_folder(trainer.accelerator.unwrap_model(trainer.model), extractor, temperature, recipe.model_dir)
+    save_folder(model, extractor, temperature, folder)
     training = {
         "command": f"accelerate launch {shlex.join(sys.argv)}",
         "base": recipe.model,
         "distillation": describe_distillation(recipe.model),
-        "data": describe_rows(train_rows),
-        "speakers": sorted(set(train_rows["speaker"])),
+        "data": describe_rows(splits["train"]),
+        "speakers": sorted(set(splits["train"]["speaker"])),
         "seed": args.seed,
         "epochs": args.num_train_epochs,
         "minutes": round(minutes, 1),
         "validation_uar": validation.metrics["test_uar"],
         "temperature": temperature,
     }
-    print_report(evaluate_folder(recipe.model_dir, dataset, training))
-    print(f"Saved to {recipe.model_dir}")
-    if recipe.push_model_to:
-        api = HfApi()
-        api.create_repo(recipe.push_model_to, exist_ok=True)
-        api.upload_folder(repo_id=recipe.push_model_to, folder_path=recipe.model_dir)
+    report = evaluate_folder(folder, splits, training)
+    print_report(report)
+    print(f"Saved to {folder}")
+    return report
+
+
+def hear_sound(
+    recipe: Recipe, model: PreTrainedModel, extractor: FeatureExtractionMixin, splits: DatasetDict
+) -> Hearing:
+    """Train the model on waveforms, augmented anew in every epoch."""
+    plain, validation = [ClipDataset(splits[name], WINDOW_SECONDS) for name in ("train", "validation")]
+    change = augment if recipe.augmentation else None
+    training = ClipDataset(splits["train"], WINDOW_SECONDS, change)
+    return Hearing(model, Collator(extractor), training, plain, validation)
+
+
+def hear_states(
+    recipe: Recipe,
+    args: Arguments,
+    model: PreTrainedModel,
+    extractor: FeatureExtractionMixin,
+    splits: DatasetDict,
+    heard: Dataset,
+    file: Path,
+) -> Hearing:
+    """Train what lies above the frozen part on the states it gives, of all clips `heard` in any protocol."""
+    try:
+        tail = Tail(model, recipe.frozen_layers)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    with args.main_process_first():
+        states = FrozenStates(
+            model.to(args.device), extractor, heard, recipe.frozen_layers, recipe.kept_copies,
+            WINDOW_SECONDS, file, args.per_device_eval_batch_size,
+        )  # fmt: skip
+    training, plain, validation = [
+        StateDataset(states, splits[name], WINDOW_SECONDS, augmented)
+        for name, augmented in (("train", True), ("train", False), ("validation", False))
+    ]
+    return Hearing(tail, collate_states, training, plain, validation)
+
+
+def summarise(reports: dict[str, dict]) -> dict:
+    """Sum up protocols: per group of test clips the mean UAR and its spread, and the calibration error.
+
+    Speakers whom a later protocol tests once more (SAVEE has fewer folds than RAVDESS) count once.
+    """
+    folds, tested = {}, set()
+    for protocol, report in reports.items():
+        for group, own in report["groups"].items():
+            corpus = group.partition(" ")[0]
+            speakers = tuple(name for name in report["speakers"] if name.startswith(f"{corpus}-"))
+            if (group, speakers) not in tested:
+                tested.add((group, speakers))
+                folds.setdefault(group, {})[protocol] = own["uar"]
+    errors = [report["calibration"]["ece"] for report in reports.values()]
+    return {
+        "groups": {
+            group: {"uar": statistics.mean(own.values()), "sd": statistics.pstdev(own.values()), "folds": own}
+            for group, own in folds.items()
+        },
+        "ece": statistics.mean(errors),
+        "training": next(iter(reports.values()))["training"] | {"speakers": None},
+        "measured_on": describe_machine(),
+    }
 
 
 def parse_arguments() -> tuple[Recipe, Arguments]:
@@ -218,92 +325,11 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
     parser = HfArgumentParser((Recipe, Arguments), description=__doc__)
     recipe, args = parser.parse_args_into_dataclasses()
     args.output_dir = args.output_dir or f"outputs/{recipe.model_dir.name}"
+    if recipe.model == CNN and (recipe.linear_probe or recipe.frozen_layers is not None or recipe.lora_rank):
+        raise SystemExit("The CNN is trained from the start: it has nothing to freeze, to probe or to adapt.")
+    if recipe.kept_copies is not None and (not recipe.frozen_layers or recipe.lora_rank):
+        raise SystemExit("--kept_copies needs --frozen_layers of at least 1, and no --lora_rank.")
     return recipe, args
-
-
-def freeze(model: PreTrainedModel, parts: list[str], device: str) -> None:
-    """Keep parameters as they are; a frozen convolutional front end also stays in float32.
-
-    bf16 blurs what a front end hears, and float32 without a backward pass costs little.
-    """
-    for name, parameter in model.named_parameters():
-        if any(part in name for part in parts):
-            parameter.requires_grad = False
-    if "feature_extractor" in parts:
-        model.freeze_feature_encoder()  # else it asks for gradients all the same
-        front_end = model.base_model.feature_extractor
-        front_end.forward = torch.autocast(device, enabled=False)(front_end.forward)
-
-
-@torch.no_grad()
-def fit_linear_probe(model: PreTrainedModel, extractor, rows: Dataset, batch_size: int) -> None:
-    """Fit the head to the encoder as it is, before both are tuned (LP-FT, https://arxiv.org/abs/2202.10054).
-
-    A head that starts at random first drags the encoder away from what it knows. The head of transformers'
-    audio classifiers is linear throughout (projector, mean over time, classifier), so with the identity as
-    projector logistic regression fits it.
-    """
-    width = model.projector.in_features
-    model.config.classifier_proj_size = width
-    model.projector = nn.Linear(width, width, device=model.device)
-    model.classifier = nn.Linear(width, model.config.num_labels, device=model.device)
-    nn.init.eye_(model.projector.weight)
-    nn.init.zeros_(model.projector.bias)
-    model.eval()
-    pooled = []
-    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0].cpu()))
-    clips = DataLoader(ClipDataset(rows, WINDOW_SECONDS), batch_size, collate_fn=Collator(extractor))
-    for batch in tqdm(clips, desc="linear probe", unit="batch"):
-        model(**{name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"})
-    hook.remove()
-    scaler = StandardScaler().fit(features := torch.cat(pooled).numpy())
-    probe = LogisticRegression(C=PROBE_C, max_iter=500, class_weight="balanced")
-    probe.fit(scaler.transform(features), rows["emotion"])
-    coefficients, intercepts = probe.coef_, probe.intercept_
-    if len(probe.classes_) == 2:  # scikit-learn gives the second class's logit alone
-        coefficients = np.vstack([-coefficients, coefficients]) / 2
-        intercepts = np.r_[-intercepts, intercepts] / 2
-    weight, bias = model.classifier.weight, model.classifier.bias
-    weight[:], bias[:] = 0.0, -10.0  # so that a class without a clip in training is never chosen
-    weight[probe.classes_] = torch.tensor(coefficients / scaler.scale_).to(weight)
-    bias[probe.classes_] = torch.tensor(intercepts - coefficients @ (scaler.mean_ / scaler.scale_)).to(bias)
-
-
-class Collator:
-    """Batches clips into a model's inputs and labels."""
-
-    def __init__(self, extractor: transformers.FeatureExtractionMixin):
-        self.extractor = extractor
-
-    def __call__(self, clips: list[dict]) -> dict[str, torch.Tensor]:
-        """Batch items of a ClipDataset."""
-        inputs = extract(self.extractor, [clip["audio"] for clip in clips])
-        return inputs | {"labels": torch.tensor([clip["label"] for clip in clips])}
-
-
-def make_loss(rows: Dataset, classes: int, smoothing: float, balance: bool):
-    """Make the cross-entropy, each class weighted by how rare it is among the rows."""
-    counts = np.bincount(rows["emotion"], minlength=classes)
-    weights = len(rows) / (classes * np.maximum(counts, 1)) if balance else np.ones(classes)
-    weights = torch.tensor(weights, dtype=torch.float32)
-
-    def loss(outputs, targets: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
-        each = nn.functional.cross_entropy(
-            outputs.logits.float(),
-            targets,
-            weight=weights.to(targets.device),
-            label_smoothing=smoothing,
-            reduction="none",
-        )
-        return each.mean() if num_items_in_batch is None else each.sum() / num_items_in_batch
-
-    return loss
-
-
-def score(evaluation: transformers.EvalPrediction) -> dict[str, float]:
-    """Score validation clips: accuracy, UAR, macro-F1."""
-    metric = EmotionMetric(keep_in_memory=True)
-    return metric.compute(predictions=evaluation.predictions.argmax(axis=1), references=evaluation.label_ids)
 
 
 def save_folder(model: PreTrainedModel, extractor, temperature: float, folder: Path) -> None:

@@ -1,9 +1,10 @@
-"""What happens to training clips, and to no others: changes of voice, room, channel and level.
+"""What happens to training clips, and to no others: changes of voice, room, channel and level, and mix-up.
 
-Each is one that leaves the expressed emotion as it is, so pitch and tempo move little.
+Each change is one that leaves the expressed emotion as it is, so pitch and tempo move little.
 """
 
 import numpy as np
+import torch
 from audiomentations import (
     AddGaussianSNR,
     BandPassFilter,
@@ -38,3 +39,31 @@ def augment(audio: np.ndarray) -> np.ndarray:
         float32 samples of shape [m], m within a tenth of n.
     """
     return _CHANGES(audio, sample_rate=SAMPLE_RATE)
+
+
+def mix_up(batch: dict[str, torch.Tensor], classes: int, alpha: float) -> dict[str, torch.Tensor]:
+    """Mix every clip of a batch with another, sound and label alike (https://arxiv.org/abs/1710.09412).
+
+    Every second batch stays as it is, so that whole voices are heard, too. torch's global seed decides.
+
+    Args:
+        batch: `labels` of shape [clips], float inputs of shape [clips, ...] and, where they are of several
+            lengths, their `attention_mask`.
+        classes: how many there are.
+        alpha: of the Beta distribution from which the batch's share is drawn; 0 leaves all batches alone.
+
+    Returns:
+        The batch, its labels as shares of classes, shape [clips, classes], where it was mixed.
+    """
+    if not alpha or torch.rand(()) < 0.5:
+        return batch
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    other = torch.randperm(len(batch["labels"]))
+    mixed = {
+        name: share * values + (1 - share) * values[other]
+        for name, values in (batch | {"labels": torch.eye(classes)[batch["labels"].cpu()]}).items()
+        if name != "attention_mask"
+    }
+    if "attention_mask" in batch:
+        mixed["attention_mask"] = batch["attention_mask"] | batch["attention_mask"][other]
+    return mixed

@@ -1,5 +1,6 @@
 """The prepared dataset as training and evaluation read it."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,14 +45,22 @@ def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
 
     TESS has 1,400 clips of each of its two speakers and would be two-thirds of training.
     """
-    order = np.random.default_rng(seed).permutation(len(rows))
-    speakers, kept, count = rows["speaker"], [], {}
-    for index in order:
-        speaker = speakers[int(index)]
+    speakers, sha256s, kept, count = rows["speaker"][:], rows["sha256"][:], [], {}
+    # By a hash, a clip's place in the draw is the same whatever else is among the rows.
+    draw = [hashlib.sha256(f"{seed} {sha256}".encode()).digest() for sha256 in sha256s]
+    for index in sorted(range(len(rows)), key=draw.__getitem__):
+        speaker = speakers[index]
         count[speaker] = count.get(speaker, 0) + 1
         if count[speaker] <= most:
-            kept.append(int(index))
+            kept.append(index)
     return rows.select(sorted(kept))
+
+
+def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:
+    """Cut shape-[n] 16 kHz samples to a length, at a random place (numpy's global seed) or to their start."""
+    size = int(seconds * SAMPLE_RATE)
+    start = np.random.randint(max(audio.size - size, 0) + 1) if at_random else 0
+    return audio[start : start + size]
 
 
 class ClipDataset(torch.utils.data.Dataset):
@@ -66,7 +75,7 @@ class ClipDataset(torch.utils.data.Dataset):
     def __init__(self, rows: Dataset, max_seconds: float, augment: Callable | None = None):
         self.rows = rows
         self.durations = [min(seconds, max_seconds) for seconds in rows["duration"]]
-        self.size = int(max_seconds * SAMPLE_RATE)
+        self.max_seconds = max_seconds
         self.augment = augment
 
     def __len__(self) -> int:
@@ -75,8 +84,6 @@ class ClipDataset(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict:
         row = self.rows[index]
         audio = read_clip(row)
-        start = 0
         if self.augment:
             audio = self.augment(audio)
-            start = np.random.randint(max(audio.size - self.size, 0) + 1)
-        return {"audio": audio[start : start + self.size], "label": row["emotion"]}
+        return {"audio": crop(audio, self.max_seconds, bool(self.augment)), "label": row["emotion"]}

@@ -7,12 +7,14 @@ import numpy as np
 from conftest import ROOT, voice
 from datasets import load_from_disk
 from scipy.special import softmax
+from torch.utils.data import DataLoader
 from transformers import Wav2Vec2Model
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.data import cap_speakers, open_dataset, read_clip
+from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, read_clip
+from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.models import new_classifier
-from train import fit_linear_probe
+from speech_emotion.training import Collator, fit_linear_probe
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -71,8 +73,8 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
             1,
             "--per_device_train_batch_size",
             4,
-            "--freeze",
-            "feature_extractor",
+            "--frozen_layers",
+            0,
             "--linear_probe",
         ),
         processes=2,
@@ -92,10 +94,41 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     assert any(changed)
 
 
+def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, small_dataset, tmp_path):
+    arguments = [
+        *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
+        *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2", "--num_train_epochs", 2),
+        *("--frozen_layers", 1, "--kept_copies", 1, "--linear_probe", "--mixup", 0.4),
+        *("--early_stopping_patience", 1),
+    ]
+    train(*arguments)
+    summary = json.loads((tmp_path / "model" / "protocols.json").read_text())
+    states = (tmp_path / "run" / "states").stat()
+    for name in ("fold-1", "fold-2"):
+        report = json.loads((tmp_path / "model" / name / "report.json").read_text())
+        uar = summary["groups"]["ravdess speech"]["folds"][name.replace("-", ":")]
+        assert uar == report["groups"]["ravdess speech"]["uar"]
+        assert not set(report["speakers"]) & set(report["training"]["speakers"])
+    train(*arguments)
+    assert (tmp_path / "run" / "states").stat() == states  # found again, not computed again
+    assert json.loads((tmp_path / "model" / "protocols.json").read_text())["groups"] == summary["groups"]
+
+
+def test_low_rank_additions_end_up_in_the_weights(encoder_folder, small_dataset, tmp_path):
+    arguments = ["--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"]
+    train(*arguments, "--output_dir", tmp_path / "run", "--num_train_epochs", 2, "--lora_rank", 2)
+    trained = EmotionClassifier.from_pretrained(tmp_path / "model").model.wav2vec2.encoder.layers[0]
+    before = Wav2Vec2Model.from_pretrained(encoder_folder).encoder.layers[0]
+    assert not trained.attention.q_proj.weight.equal(before.attention.q_proj.weight)
+    assert trained.feed_forward.output_dense.weight.equal(before.feed_forward.output_dense.weight)
+
+
 def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder_folder, small_dataset):
     rows = open_dataset(str(small_dataset))["train"]
     model, extractor, _ = new_classifier(encoder_folder, rows.features["emotion"].names)
-    fit_linear_probe(model, extractor, rows, batch_size=4)
+    clips = DataLoader(ClipDataset(rows, WINDOW_SECONDS), batch_size=4, collate_fn=Collator(extractor))
+    head = fit_linear_probe(model, model, clips)
+    assert head == {*model.projector.parameters(), *model.classifier.parameters()}
     logits = EmotionClassifier(model, extractor).logits([read_clip(row) for row in rows])
     assert (logits.argmax(axis=1) == rows["emotion"]).all()
     probabilities = softmax(logits, axis=1)

@@ -1,0 +1,192 @@
+"""What `train.py` trains with: the Trainer, the loss, and what happens to a model before its first step."""
+
+import re
+
+import numpy as np
+import torch
+import transformers
+from datasets import Dataset
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from speech_emotion.augmentation import mix_up
+from speech_emotion.metrics import EmotionMetric
+from speech_emotion.models import extract
+
+PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
+
+
+class EmotionTrainer(Trainer):
+    """transformers.Trainer with two learning rates, mix-up, and batches of clips of about one length."""
+
+    def __init__(
+        self, *args, new_parameters: set[nn.Parameter], new_learning_rate: float, mixup: float, **kwargs
+    ):
+        self.new_parameters = new_parameters
+        self.new_learning_rate = new_learning_rate
+        self.mixup = mixup
+        super().__init__(*args, **kwargs)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make AdamW with a group each for pretrained and new, decayed and undecayed parameters."""
+        if self.optimizer is None:
+            decayed = set(self.get_decay_parameter_names(self.model))
+            groups = {}
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    key = (parameter in self.new_parameters, name in decayed)
+                    groups.setdefault(key, []).append(parameter)
+            optimizer, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            options |= {"lr": self.args.learning_rate}
+            self.optimizer = optimizer(
+                [
+                    {
+                        "params": parameters,
+                        "lr": self.new_learning_rate if new else self.args.learning_rate,
+                        "weight_decay": self.args.weight_decay if decay else 0.0,
+                    }
+                    for (new, decay), parameters in groups.items()
+                ],
+                **options,
+            )
+        return self.optimizer
+
+    def training_step(self, model: nn.Module, inputs: dict, *args, **kwargs) -> torch.Tensor:
+        """Mix the batch up first."""
+        classes = self.model.config.num_labels
+        return super().training_step(model, mix_up(inputs, classes, self.mixup), *args, **kwargs)
+
+    def _get_train_sampler(
+        self, train_dataset: torch.utils.data.Dataset | None = None
+    ) -> LengthGroupedSampler:
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return self._group(train_dataset or self.train_dataset, batch)
+
+    def _get_eval_sampler(self, eval_dataset: torch.utils.data.Dataset) -> LengthGroupedSampler:
+        return self._group(eval_dataset, self.args.eval_batch_size)
+
+    def _group(self, clips: torch.utils.data.Dataset, batch: int) -> LengthGroupedSampler:
+        # Trainer's own way to lengths would decode every clip first. It wants integers: centiseconds.
+        return LengthGroupedSampler(batch, lengths=[round(100 * seconds) for seconds in clips.durations])
+
+
+class Collator:
+    """Batches clips into a model's inputs and labels."""
+
+    def __init__(self, extractor: transformers.FeatureExtractionMixin):
+        self.extractor = extractor
+
+    def __call__(self, clips: list[dict]) -> dict[str, torch.Tensor]:
+        """Batch items of a ClipDataset."""
+        inputs = extract(self.extractor, [clip["audio"] for clip in clips])
+        return inputs | {"labels": torch.tensor([clip["label"] for clip in clips])}
+
+
+def make_loss(rows: Dataset, classes: int, smoothing: float, balance: bool):
+    """Make the cross-entropy, each class weighted by how rare it is among the rows."""
+    counts = np.bincount(rows["emotion"], minlength=classes)
+    weights = len(rows) / (classes * np.maximum(counts, 1)) if balance else np.ones(classes)
+    weights = torch.tensor(weights, dtype=torch.float32)
+
+    def loss(outputs, targets: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
+        each = nn.functional.cross_entropy(
+            outputs.logits.float(),
+            targets,
+            weight=weights.to(targets.device),
+            label_smoothing=smoothing,
+            reduction="none",
+        )
+        return each.mean() if num_items_in_batch is None else each.sum() / num_items_in_batch
+
+    return loss
+
+
+def score(evaluation: transformers.EvalPrediction) -> dict[str, float]:
+    """Score validation clips: accuracy, UAR, macro-F1."""
+    metric = EmotionMetric(keep_in_memory=True)
+    return metric.compute(predictions=evaluation.predictions.argmax(axis=1), references=evaluation.label_ids)
+
+
+def freeze(model: PreTrainedModel, layers: int, device: str) -> None:
+    """Keep a front end and the first transformer layers as they are; the front end also stays in float32.
+
+    bf16 blurs what a front end hears, and float32 without a backward pass costs little.
+    """
+    for name, parameter in model.named_parameters():
+        layer = re.search(r"\blayers\.(\d+)\.", name)
+        above = (
+            int(layer[1]) >= layers if layer else re.search(r"^(projector|classifier|layer_weights)", name)
+        )
+        parameter.requires_grad = bool(above)
+    if hasattr(model, "freeze_feature_encoder"):
+        model.freeze_feature_encoder()  # else it asks for gradients all the same
+        front_end = model.base_model.feature_extractor
+        front_end.forward = torch.autocast(device, enabled=False)(front_end.forward)
+
+
+@torch.no_grad()
+def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoader) -> set[nn.Parameter]:
+    """Fit the head to the encoder as it is, before both are tuned (LP-FT, https://arxiv.org/abs/2202.10054).
+
+    A head that starts at random first drags the encoder away from what it knows. The head of transformers'
+    audio classifiers is linear throughout (projector, mean over time, classifier), so with the identity as
+    projector logistic regression fits it.
+
+    Args:
+        model: the classifier whose head is replaced.
+        trained: what computes its logits from the clips: itself, or its `Tail`.
+        clips: the training clips as they are.
+
+    Returns:
+        The head's parameters.
+    """
+    width, device = model.projector.in_features, model.device
+    model.config.classifier_proj_size = width
+    model.projector = nn.Linear(width, width, device=device)
+    model.classifier = nn.Linear(width, model.config.num_labels, device=device)
+    nn.init.eye_(model.projector.weight)
+    nn.init.zeros_(model.projector.bias)
+    trained.projector, trained.classifier = model.projector, model.classifier
+    trained.eval()
+    pooled, targets = [], []
+    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0].cpu()))
+    for batch in tqdm(clips, desc="linear probe", unit="batch"):
+        targets.append(batch.pop("labels"))
+        trained(**{name: tensor.to(device) for name, tensor in batch.items()})
+    hook.remove()
+    scaler = StandardScaler().fit(features := torch.cat(pooled).numpy())
+    probe = LogisticRegression(C=PROBE_C, max_iter=500, class_weight="balanced")
+    probe.fit(scaler.transform(features), torch.cat(targets).numpy())
+    coefficients, intercepts = probe.coef_, probe.intercept_
+    if len(probe.classes_) == 2:  # scikit-learn gives the second class's logit alone
+        coefficients = np.vstack([-coefficients, coefficients]) / 2
+        intercepts = np.r_[-intercepts, intercepts] / 2
+    weight, bias = model.classifier.weight, model.classifier.bias
+    weight[:], bias[:] = 0.0, -10.0  # so that a class without a clip in training is never chosen
+    weight[probe.classes_] = torch.tensor(coefficients / scaler.scale_).to(weight)
+    bias[probe.classes_] = torch.tensor(intercepts - coefficients @ (scaler.mean_ / scaler.scale_)).to(bias)
+    return {*model.projector.parameters(), *model.classifier.parameters()}
+
+
+def add_lora(model: PreTrainedModel, rank: int) -> nn.Module:
+    """Wrap a classifier so that only low-rank additions to its attention, and its head, are trained.
+
+    Raises:
+        SystemExit: peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise SystemExit("--lora_rank needs peft: pip install -r requirements-train.txt") from error
+    adapters = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=["q_proj", "k_proj", "v_proj", "out_proj"],
+        modules_to_save=["projector", "classifier"],
+    )
+    return get_peft_model(model, adapters)

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from speech_emotion.data import open_dataset, read_clip
+from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
+from speech_emotion.inference import EmotionClassifier
+from speech_emotion.models import new_classifier
+
+
+@pytest.fixture
+def classifier(encoder_folder, small_dataset) -> EmotionClassifier:
+    labels = open_dataset(str(small_dataset))["train"].features["emotion"].names
+    model, extractor, _ = new_classifier(encoder_folder, labels)
+    return EmotionClassifier(model, extractor)
+
+
+def keep(classifier, rows, file, copies=1):
+    return FrozenStates(classifier.model, classifier.extractor, rows, 1, copies, 5.0, file, batch_size=3)
+
+
+def test_the_tail_on_kept_states_gives_the_whole_models_logits(classifier, small_dataset, tmp_path):
+    rows = open_dataset(str(small_dataset))["train"]
+    clips = StateDataset(keep(classifier, rows, tmp_path / "states"), rows, 5.0, augmented=False)
+    batch = collate_states([clips[index] for index in range(len(clips))])
+    assert batch.pop("labels").tolist() == rows["emotion"][:]
+    with torch.inference_mode():
+        logits = Tail(classifier.model, 1).eval()(**batch).logits
+    whole = classifier.logits([read_clip(row) for row in rows])
+    assert torch.allclose(logits, torch.from_numpy(whole), atol=2e-3)
+
+
+def test_copies_differ_from_the_clip_and_are_the_same_each_time(classifier, small_dataset, tmp_path):
+    rows = open_dataset(str(small_dataset))["train"]
+    one, two = keep(classifier, rows, tmp_path / "one"), keep(classifier, rows, tmp_path / "two")
+    sha256s = rows["sha256"][:]
+    assert any(not torch.equal(one.get(sha, 0), one.get(sha, 1)) for sha in sha256s)
+    assert all(torch.equal(one.get(sha, 1), two.get(sha, 1)) for sha in sha256s)
+
+
+def test_states_are_computed_anew_for_other_clips_or_another_encoder(classifier, small_dataset, tmp_path):
+    dataset = open_dataset(str(small_dataset))
+    file = tmp_path / "states"
+    first = keep(classifier, dataset["train"], file).get(dataset["train"]["sha256"][0], 0)
+    keep(classifier, dataset["validation"], file)
+    with torch.no_grad():
+        classifier.model.wav2vec2.feature_projection.projection.bias += 1.0
+    moved = keep(classifier, dataset["train"], file).get(dataset["train"]["sha256"][0], 0)
+    assert first.shape == moved.shape
+    assert not torch.allclose(first, moved)
+
+
+def test_what_has_no_tail_is_refused_in_a_sentence(classifier, cnn_folder):
+    with pytest.raises(ValueError, match="7 frozen layers: the encoder has 1"):
+        Tail(classifier.model, 7)
+    with pytest.raises(ValueError, match="not of this spectrogram"):
+        Tail(EmotionClassifier.from_pretrained(cnn_folder).model, 1)
