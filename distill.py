@@ -15,7 +15,7 @@ wav2vec2 model whose layers normalise first ("stable layer norm").
                     the student holds them constant, one in each group of four, and a one-sided kernel whose
                     running sum is the teacher's table turns that constant into the position.
 
-The regressions hear speakers of the training split, `distillation.json` says how close the student comes on
+The regressions hear speakers of the training split (`--without`: of some corpora none), `distillation.json` says how close the student comes on
 those of the validation split, and those of the test split are never heard.
 """
 
@@ -86,7 +86,8 @@ def main() -> None:
         teacher = Teacher(args.teacher, args.layers, device)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    speech, unheard = read_speech(dataset["train"]), read_speech(dataset["validation"])
+    heard = dataset["train"].filter(lambda corpus: corpus not in args.without, input_columns="corpus")
+    speech, unheard = read_speech(heard), read_speech(dataset["validation"])
     batches = [draw_batch(speech, np.random.default_rng((args.seed, 1, n))) for n in range(args.batches)]
     batches = [waves.to(device) for waves in batches]
     pieces = cut_pieces(unheard, np.random.default_rng((args.seed, 0))).to(device)
@@ -117,6 +118,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     parser.add_argument("--teacher", default="openai/whisper-base.en", help="Whisper's hub id or folder")
     parser.add_argument("--output", type=Path, default=Path("outputs/distilled"), help="the student's folder")
+    parser.add_argument(
+        "--without", nargs="*", default=[], metavar="CORPUS",
+        help="corpora that are not heard, so that classifiers can be tested on any of their speakers",
+    )  # fmt: skip
     parser.add_argument("--layers", type=int, default=3, help="of the teacher (default: %(default)s)")
     parser.add_argument("--batches", type=int, default=40, help="to fit on (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of their crops (default: %(default)s)")
