@@ -15,8 +15,9 @@ wav2vec2 model whose layers normalise first ("stable layer norm").
                     the student holds them constant, one in each group of four, and a one-sided kernel whose
                     running sum is the teacher's table turns that constant into the position.
 
-The regressions hear speakers of the training split (`--without`: of some corpora none), `distillation.json` says how close the student comes on
-those of the validation split, and those of the test split are never heard.
+The regressions hear speakers of the training split (with `--without`, none of some corpora), and
+`distillation.json` says how close the student comes on those of the validation split. Those of the test split
+are never heard.
 """
 
 import argparse

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict
 from huggingface_hub import HfApi
 from torch import nn
 from torch.utils.data import DataLoader
@@ -41,7 +41,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from data_prep.splits import resplit
 from speech_emotion.augmentation import augment
-from speech_emotion.data import ClipDataset, cap_speakers, open_dataset
+from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, unite
 from speech_emotion.evaluation import describe_machine, evaluate_folder, print_report
 from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
 from speech_emotion.inference import WINDOW_SECONDS
@@ -160,9 +160,7 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     for splits in runs.values():
         splits["train"] = cap_speakers(splits["train"], recipe.clips_per_speaker, args.seed)
-    heard = concatenate_datasets(
-        [splits[name] for splits in runs.values() for name in ("train", "validation")]
-    )
+    heard = unite([splits[name] for splits in runs.values() for name in ("train", "validation")])
     output, reports = Path(args.output_dir), {}
     for protocol, splits in runs.items():
         folder = recipe.model_dir

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Audio, Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
 
@@ -54,6 +54,13 @@ def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
         if count[speaker] <= most:
             kept.append(index)
     return rows.select(sorted(kept))
+
+
+def unite(parts: list[Dataset]) -> Dataset:
+    """Join splits that may share clips, each clip once."""
+    rows = concatenate_datasets(parts)
+    first = {sha256: index for index, sha256 in reversed(list(enumerate(rows["sha256"])))}
+    return rows.select(sorted(first.values()))
 
 
 def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:
