@@ -206,6 +206,15 @@ def test_random_is_70_15_15_of_every_emotion_of_every_corpus_and_leaks():
     assert assign_splits(rows, "random", seed=4) != splits
 
 
+def test_a_recording_of_two_corpora_is_drawn_the_same_in_any_order():
+    rows = [
+        row(corpus, "x", None, sha256=f"{corpus if number > 9 else 'both'} {number}")
+        for corpus in ("crema_d", "tess")
+        for number in range(40)
+    ]
+    assert assign_splits(rows[::-1], "random")[::-1] == assign_splits(rows, "random")
+
+
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
