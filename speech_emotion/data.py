@@ -1,7 +1,7 @@
 """The prepared dataset as training and evaluation read it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,19 @@ from datasets import Audio, Dataset, DatasetDict, concatenate_datasets, load_dat
 from speech_emotion.audio import SAMPLE_RATE, load_audio
 
 
-def open_dataset(name: str) -> DatasetDict:
+def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "test")) -> DatasetDict:
     """Open what `data_prep` made: a folder on disk, or the id of a dataset on the hub.
 
     Args:
         name: folder or hub id.
+        splits: those that must be there.
 
     Returns:
         The splits, their audio left encoded: datasets would need torchcodec and FFmpeg to decode it.
 
     Raises:
         FileNotFoundError: there is no such dataset, or no way to the hub.
-        ValueError: it lacks one of the splits train, validation and test.
+        ValueError: it lacks one of those splits.
     """
     try:
         dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
@@ -30,7 +31,7 @@ def open_dataset(name: str) -> DatasetDict:
         raise FileNotFoundError(
             f"There is no dataset {name!r}. Make it with python -m data_prep, or give its id on the hub."
         ) from error
-    if missing := {"train", "validation", "test"} - set(dataset):
+    if missing := set(splits) - set(dataset):
         raise ValueError(f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers.")
     return dataset.cast_column("audio", Audio(decode=False))
 

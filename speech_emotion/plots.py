@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.signal import welch
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
 from speech_emotion.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
+from speech_emotion.palette import INK
 
-INK = "#3b4252"  # text and axes: readable on white
 WAVE = "#2a78b5"
 N_MELS = 80
 
@@ -18,23 +20,45 @@ def plot_clip(audio: np.ndarray) -> Figure:
     Args:
         audio: float32 samples of shape [n], 16 kHz.
     """
-    seconds = audio.size / SAMPLE_RATE
     figure = Figure(figsize=(12, 5), layout="constrained")
     wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.8))
+    _draw_waveform(wave, audio, WAVE)
+    wave.set(ylim=(-1.05, 1.05))
+    _draw_mel(mel, audio)
+    mel.set(xlim=(0, audio.size / SAMPLE_RATE))
+    return figure
 
-    wave.plot(*_envelope(audio), color=WAVE, linewidth=0.6)
-    wave.set(ylabel="amplitude", ylim=(-1.05, 1.05), title="Waveform")
 
-    levels = mel_spectrogram_db(audio)
-    image = mel.imshow(
-        levels, origin="lower", aspect="auto", extent=(0, seconds, 0, N_MELS), cmap="magma", vmin=-80, vmax=0
+def plot_views(audio: np.ndarray, title: str, colour: str, seconds: float, peak: float) -> Figure:
+    """Draw a clip's waveform and spectrum above its mel spectrogram.
+
+    Args:
+        audio: float32 samples of shape [n], 16 kHz.
+        title: a line above it.
+        colour: of the waveform and the spectrum.
+        seconds: where the time axes end, so that pictures of several clips compare.
+        peak: where the amplitude axis ends, likewise.
+    """
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure.suptitle(title, color=INK, fontsize=13, fontweight="bold")
+    views = figure.subplot_mosaic([["wave", "spectrum"], ["mel", "mel"]], height_ratios=(1, 1.3))
+    _draw_waveform(views["wave"], audio, colour)
+    views["wave"].set(xlabel="time (s)", xlim=(0, seconds), ylim=(-peak, peak))
+
+    frequencies, power = welch(audio, SAMPLE_RATE, nperseg=SAMPLE_RATE // 20)
+    levels = 10 * np.log10(power / power.max() + 1e-8)
+    views["spectrum"].plot(frequencies, levels, color=colour, linewidth=1.2)
+    views["spectrum"].set(
+        xlabel="frequency (Hz)",
+        ylabel="level (dB)",
+        title="Spectrum",
+        xlim=(0, SAMPLE_RATE / 2),
+        ylim=(-80, 3),
     )
-    ticks = np.array([250, 500, 1000, 2000, 4000])
-    mel.set_yticks(_mel_position(ticks), [f"{tick / 1000:g}" for tick in ticks])
-    mel.set(xlabel="time (s)", ylabel="frequency (kHz)", title="Mel spectrogram", xlim=(0, seconds))
-    bar = figure.colorbar(image, ax=mel, label="level (dB)", pad=0.01)
-    for axes in (wave, mel, bar.ax):
-        _style(axes)
+    style(views["spectrum"])
+
+    _draw_mel(views["mel"], audio)
+    views["mel"].set(xlim=(0, seconds))
     return figure
 
 
@@ -73,9 +97,39 @@ def plot_confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted", ylabel="true (clips)", title=title)
-    _style(axes)
+    style(axes)
     axes.spines[:].set_visible(False)
     return figure
+
+
+def style(axes: Axes) -> None:
+    """Give axes the ink and the sizes that every picture here has."""
+    axes.title.set(fontsize=11, color=INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.xaxis.label.set(color=INK, fontsize=10)
+    axes.yaxis.label.set(color=INK, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    for spine in axes.spines.values():
+        spine.set_color(INK)
+
+
+def _draw_waveform(axes: Axes, audio: np.ndarray, colour: str) -> None:
+    axes.plot(*_envelope(audio), color=colour, linewidth=0.6)
+    axes.set(ylabel="amplitude", title="Waveform")
+    style(axes)
+
+
+def _draw_mel(axes: Axes, audio: np.ndarray) -> None:
+    image = axes.imshow(
+        mel_spectrogram_db(audio), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=0,
+        extent=(0, audio.size / SAMPLE_RATE, 0, N_MELS),
+    )  # fmt: skip
+    ticks = np.array([250, 500, 1000, 2000, 4000])
+    axes.set_yticks(_mel_position(ticks), [str(tick) for tick in ticks])
+    axes.set(xlabel="time (s)", ylabel="frequency (Hz)", title="Mel spectrogram")
+    bar = axes.figure.colorbar(image, ax=axes, label="level (dB)", pad=0.01)
+    for part in (axes, bar.ax):
+        style(part)
 
 
 def _envelope(audio: np.ndarray, points: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +143,3 @@ def _envelope(audio: np.ndarray, points: int = 4000) -> tuple[np.ndarray, np.nda
 def _mel_position(hertz: np.ndarray) -> np.ndarray:
     """Give the mel band (HTK scale, as torchaudio's default) of frequencies in Hz."""
     return N_MELS * np.log1p(hertz / 700) / np.log1p(SAMPLE_RATE / 2 / 700)
-
-
-def _style(axes) -> None:
-    axes.title.set(fontsize=11, color=INK)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.label.set(color=INK, fontsize=10)
-    axes.yaxis.label.set(color=INK, fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    for spine in axes.spines.values():
-        spine.set_color(INK)

@@ -3,18 +3,7 @@
 from html import escape
 
 from speech_emotion.inference import Prediction
-
-# Okabe and Ito's palette, which colour-blind people can tell apart; labels it does not know are grey.
-COLOURS = {
-    "angry": "#d55e00",
-    "calm": "#56b4e9",
-    "disgust": "#009e73",
-    "fearful": "#cc79a7",
-    "happy": "#e69f00",
-    "sad": "#0072b2",
-    "surprised": "#f0e442",
-}
-GREY = "#999999"
+from speech_emotion.palette import emotion_colour
 
 EMPTY = (
     "<div class='answer'><p class='hint'>Record or upload a voice, and its emotion appears here.</p></div>"
@@ -45,7 +34,7 @@ def render_prediction(prediction: Prediction, note: str) -> str:
     """
     rows = "".join(
         f"<dt class='{'top' if label == prediction.label else ''}'>{escape(label)}</dt>"
-        f"<dd class='bar'><span style='width:{share:.1%};background:{COLOURS.get(label, GREY)}'></span></dd>"
+        f"<dd class='bar'><span style='width:{share:.1%};background:{emotion_colour(label)}'></span></dd>"
         f"<dd class='percent'>{share:.0%}</dd>"
         for label, share in prediction.probabilities.items()
     )

@@ -1,0 +1,220 @@
+"""Pictures of a whole dataset. Each takes the table of its clips and gives a matplotlib figure.
+
+The table has a row for each clip: `emotion` and `split`, Categoricals in the order of labels and splits;
+`corpus`, `speaker`, `gender`; `duration` in seconds.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from speech_emotion.palette import DENSITY, INK, SHADES, corpus_colours, emotion_colour
+from speech_emotion.plots import style
+
+WIDTH = 8  # inches
+COLUMNS = 55  # in a row of the speakers' picture, AXIS of them taken by each vertical axis
+AXIS = 3
+NARROWEST = 3  # columns a corpus takes at least, so that its name fits
+LONGEST = 10.0  # seconds; longer clips are counted in the last column
+BIN = 0.25  # seconds
+
+
+def plot_emotions(clips: pd.DataFrame) -> Figure:
+    """Draw the clips of each emotion as bars."""
+    counts = clips["emotion"].value_counts(sort=False)
+    return _bars(counts, [emotion_colour(label) for label in counts.index])
+
+
+def plot_corpora(clips: pd.DataFrame) -> Figure:
+    """Draw the clips of each corpus as bars."""
+    counts = clips["corpus"].value_counts().sort_index()
+    return _bars(counts, list(corpus_colours(list(counts.index)).values()))
+
+
+def plot_genders(clips: pd.DataFrame) -> Figure:
+    """Draw the clips of each corpus by the speaker's gender."""
+    counts = pd.crosstab(clips["corpus"], clips["gender"])
+    colours = _shades(counts.columns)
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.4 * len(counts)), layout="constrained")
+    axes = figure.subplots()
+    _stack(axes, counts, colours)
+    for position, total in enumerate(counts.sum(axis=1)):
+        axes.annotate(f"{total:,}", (total, position), (4, 0), textcoords="offset points", va="center",
+                      color=INK, fontsize=9)  # fmt: skip
+    axes.set(xlabel="clips")
+    axes.margins(x=0.1)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def plot_grid(clips: pd.DataFrame) -> Figure:
+    """Draw the clips of each emotion in each corpus as a grid, shaded by the share of the corpus."""
+    counts = pd.crosstab(clips["corpus"], clips["emotion"], dropna=False)
+    shares = counts.div(counts.sum(axis=1), axis=0).to_numpy()
+    figure = Figure(figsize=(max(WIDTH, 2 + 0.75 * counts.shape[1]), 1.3 + 0.5 * len(counts)))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap=DENSITY, vmin=0, vmax=max(0.5, shares.max()), aspect="auto")
+    for row, column in np.ndindex(*shares.shape):
+        count, dark = counts.iat[row, column], shares[row, column] > 0.4
+        axes.text(column, row, f"{count:,}" if count else "–", ha="center", va="center", fontsize=10,
+                  color="white" if dark else INK)  # fmt: skip
+    axes.set_xticks(range(counts.shape[1]), counts.columns, rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(counts)), counts.index)
+    style(axes)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def plot_splits(clips: pd.DataFrame) -> Figure:
+    """Draw each split's clips by corpus, and beside it the share of each emotion in it."""
+    splits = clips["split"].cat.remove_unused_categories()
+    corpora = pd.crosstab(splits, clips["corpus"])
+    emotions = pd.crosstab(splits, clips["emotion"], dropna=False, normalize="index") * 100
+    figure = Figure(figsize=(1.25 * WIDTH, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    _stack(left, corpora, corpus_colours(list(corpora.columns)))
+    _stack(right, emotions, {label: emotion_colour(label) for label in emotions.columns})
+    left.set(xlabel="clips", title="by corpus")
+    left.xaxis.set_major_locator(MaxNLocator(5))
+    right.set(xlabel="% of the split's clips", title="by emotion", xlim=(0, 100))
+    for axes in (left, right):
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def plot_speakers(clips: pd.DataFrame) -> Figure:
+    """Draw a column per speaker, shaded by split; small corpora share a row, large ones take several."""
+    counts = pd.crosstab([clips["corpus"], clips["speaker"]], clips["split"])
+    colours = _shades(counts.columns)
+    rows = _pack_speakers(counts)
+    # Axes are placed by hand, so that a column is as wide in every corpus.
+    column, panel, names, head = 0.22, 1.2, 0.75, 0.7  # inches
+    width, height = column * COLUMNS, head + len(rows) * (panel + names)
+    figure = Figure(figsize=(width, height))
+    for row, parts in enumerate(rows):
+        bottom = height - head - row * (panel + names) - panel
+        left = 0
+        for heading, own, top in parts:
+            left += AXIS
+            box = (left * column / width, bottom / height, len(own) * column / width, panel / height)
+            axes = figure.add_axes(box)
+            _stack(axes, own, colours, upright=True)
+            axes.set(xlim=(-0.5, len(own) - 0.5), ylim=(0, 1.05 * top))
+            axes.set_title(heading, loc="left", color=INK, fontsize=11)
+            axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+            axes.tick_params(axis="x", labelrotation=90, labelsize=8, length=0)
+            left += max(len(own), NARROWEST)
+    handles = [Patch(color=colour, label=split) for split, colour in colours.items()]
+    figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, fontsize=10)
+    return figure
+
+
+def plot_durations(clips: pd.DataFrame) -> Figure:
+    """Draw how long clips are, a histogram for each corpus on one time axis."""
+    corpora = corpus_colours(sorted(clips["corpus"].unique()))
+    end = min(LONGEST, np.ceil(clips["duration"].max()))
+    edges = np.arange(0, end + BIN, BIN)
+    figure = Figure(figsize=(WIDTH, 0.8 + 1.05 * len(corpora)), layout="constrained")
+    panels = figure.subplots(len(corpora), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (corpus, colour) in zip(panels, corpora.items(), strict=True):
+        seconds = clips.loc[clips["corpus"] == corpus, "duration"]
+        share = np.full(len(seconds), 100 / len(seconds))
+        axes.hist(seconds.clip(upper=end - BIN / 2), edges, weights=share, color=colour)
+        axes.axvline(seconds.median(), color=INK, linestyle="--", linewidth=1)
+        axes.set_title(f"{corpus}: median {seconds.median():.1f} s", loc="left", color=INK, fontsize=11)
+        axes.set(ylabel="%", xlim=(0, end))
+        style(axes)
+    longer = (clips["duration"] > end).sum()
+    note = f" (the last column also holds the {longer:,} clips longer than {end:g} s)" if longer else ""
+    panels[-1].set(xlabel=f"seconds{note}")
+    return figure
+
+
+def plot_map(clips: pd.DataFrame, points: np.ndarray, method: str) -> Figure:
+    """Draw every clip as a point, coloured by emotion and beside it by corpus.
+
+    Args:
+        clips: the table.
+        points: shape [clips, 2].
+        method: how the points came about; a line above them.
+    """
+    emotions = {label: emotion_colour(label) for label in clips["emotion"].cat.categories}
+    palettes = {"emotion": emotions, "corpus": corpus_colours(sorted(clips["corpus"].unique()))}
+    order = np.random.default_rng(0).permutation(len(clips))  # drawn last, a group would hide the others
+    figure = Figure(figsize=(1.25 * WIDTH, 6.2), layout="constrained")
+    figure.suptitle(method, color=INK, fontsize=11)
+    for axes, (column, colours) in zip(figure.subplots(1, 2), palettes.items(), strict=True):
+        shades = clips[column].astype(str).map(colours).to_numpy()[order]
+        axes.scatter(*points[order].T, s=8, c=shades, linewidths=0)
+        axes.set(title=f"coloured by {column}", xticks=[], yticks=[])
+        axes.set_aspect("equal", adjustable="datalim")
+        style(axes)
+        axes.spines[:].set_visible(False)
+        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        axes.legend(
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, frameon=False, fontsize=9
+        )
+    return figure
+
+
+def _bars(counts: pd.Series, colours: list[str]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.38 * len(counts)), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(range(len(counts)), counts, color=colours)
+    labels = [f"{count:,} ({count / counts.sum():.1%})" for count in counts]
+    axes.bar_label(bars, labels, padding=4, color=INK, fontsize=10)
+    axes.set_yticks(range(len(counts)), counts.index)
+    axes.set(xlabel="clips", xlim=(0, 1.17 * counts.max()), ylim=(len(counts) - 0.4, -0.6))
+    style(axes)
+    return figure
+
+
+def _shades(names: pd.Index) -> dict[str, str]:
+    return {name: SHADES[index % len(SHADES)] for index, name in enumerate(names)}
+
+
+def _stack(axes: Axes, counts: pd.DataFrame, colours: dict[str, str], upright: bool = False) -> None:
+    """Draw a bar per row of counts, the columns one after the other in it."""
+    start = np.zeros(len(counts))
+    for name, colour in colours.items():
+        if upright:
+            axes.bar(range(len(counts)), counts[name], bottom=start, color=colour, width=0.8)
+        else:
+            axes.barh(range(len(counts)), counts[name], left=start, color=colour, label=name)
+        start += counts[name].to_numpy()
+    (axes.set_xticks if upright else axes.set_yticks)(range(len(counts)), counts.index)
+    if not upright:
+        axes.set_ylim(len(counts) - 0.4, -0.6)
+    style(axes)
+
+
+def _pack_speakers(counts: pd.DataFrame) -> list[list[tuple[str, pd.DataFrame, int]]]:
+    """Cut corpora into stretches that fit a row, and put each into the first row with room.
+
+    Args:
+        counts: clips by (corpus, speaker) and split.
+
+    Returns:
+        Rows of (heading, clips by speaker and split, the most clips of any speaker of the corpus).
+    """
+    stretches = []
+    for corpus, own in counts.groupby(level="corpus"):
+        own = own.droplevel("corpus").rename(lambda name, corpus=corpus: name.removeprefix(f"{corpus}-"))
+        for start in range(0, len(own), COLUMNS - AXIS):
+            heading = f"{corpus}, continued" if start else corpus
+            stretches.append((heading, own.iloc[start : start + COLUMNS - AXIS], own.sum(axis=1).max()))
+    rows, room = [], []
+    for stretch in stretches:
+        need = AXIS + max(len(stretch[1]), NARROWEST)
+        row = next((index for index, left in enumerate(room) if left >= need), len(rows))
+        if row == len(rows):
+            rows.append([])
+            room.append(COLUMNS)
+        rows[row].append(stretch)
+        room[row] -= need
+    return rows
