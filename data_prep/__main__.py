@@ -1,5 +1,6 @@
 """Merge the emotion corpora under a folder into one dataset.
 
+    python -m data_prep download ravdess tess            # the corpora themselves, where everyone may
     python -m data_prep --corpora corpora --output data/emotion
     python -m data_prep --corpora corpora --own recordings.csv     # with your own: see data_prep/own.py
     python -m data_prep --hub_dataset NAME                         # a dataset with audio and labels alone
@@ -10,12 +11,14 @@ of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes 
 """
 
 import argparse
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import datasets
 
+from data_prep import download
 from data_prep.build import Skipped, build_dataset, summarise
 from data_prep.corpora import crema_d
 from data_prep.own import UNKNOWN, export_dataset
@@ -23,9 +26,21 @@ from data_prep.splits import PROTOCOLS, leaks_speakers
 from speech_emotion.audio import TRIM_DB
 from speech_emotion.labels import SCHEMES
 
+# What may stand first on the command line in place of the build's options.
+COMMANDS = {"download": download.main}
+
 
 def main() -> None:
     """Run the command line."""
+    command, *rest = sys.argv[1:] or [""]
+    if command in COMMANDS:
+        COMMANDS[command](rest)
+    else:
+        build()
+
+
+def build() -> None:
+    """Build the dataset, and publish it where that is asked."""
     args = parse_args()
     if args.corpora and not args.corpora.is_dir():
         raise SystemExit(

@@ -9,6 +9,19 @@ from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
 
+NAME = "EmoV-DB"
+HOMEPAGE = "https://openslr.org/115/"
+LICENSE = "research only"
+REDISTRIBUTABLE = False  # its terms speak of use, not of passing it on
+CITATION = """\
+@article{adigwe2018emovdb,
+  author  = {Adigwe, Adaeze and Tits, No\\'e and El Haddad, Kevin and Ostadabbas, Sarah and Dutoit, Thierry},
+  title   = {The Emotional Voices Database: Towards Controlling the Emotion Dimension in Voice Generation
+             Systems},
+  journal = {arXiv preprint arXiv:1806.09514},
+  year    = {2018}
+}"""
+
 PATTERN = re.compile(r"([a-z]+)_(\d+-\d+)_(\d{4})")
 
 GENDERS = {"bea": "female", "jenie": "female", "josh": "male", "sam": "male"}
