@@ -10,6 +10,7 @@ import argparse
 import errno
 import gzip
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -26,7 +27,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from tqdm import tqdm
+from urllib3.util import Retry
 
 from data_prep.corpora import CORPORA
 
@@ -128,10 +131,7 @@ def crema_d() -> list[File]:
     Their sizes and SHA-256 are those of the pointers in GitHub's copy of the repository.
     """
     recordings = []
-    with (
-        _get(GITHUB_ARCHIVE, stream=True) as response,
-        tarfile.open(fileobj=response.raw, mode="r|gz") as repository,
-    ):
+    with tarfile.open(fileobj=io.BytesIO(_get(GITHUB_ARCHIVE).content)) as repository:
         for member in repository:
             path = member.name.partition("/")[2]
             if path.startswith("AudioWAV/") and member.isfile():
@@ -166,6 +166,8 @@ def main(argv: list[str]) -> None:
             download(name, args.to)
         except DownloadError as error:
             failures.append(str(error))
+        except KeyboardInterrupt:
+            raise SystemExit("Stopped. What has arrived is kept: call again to go on.") from None
     if failures:
         raise SystemExit("\n".join(failures))
 
@@ -207,7 +209,7 @@ def list_files(name: str) -> list[File]:
     """Ask which files a corpus consists of."""
     try:
         return SOURCES[name]()
-    except (requests.RequestException, tarfile.TarError, KeyError, TypeError, ValueError) as error:
+    except (requests.RequestException, tarfile.TarError, EOFError, KeyError, TypeError, ValueError) as error:
         raise DownloadError(
             f"{CORPORA[name].NAME}: its list of files cannot be read ({_reason(error)}). "
             f"Try again later, or look at {CORPORA[name].HOMEPAGE}."
@@ -220,7 +222,7 @@ def fetch_all(files: list[File], folder: Path) -> None:
         _refuse_escape(file.path)
     missing = [file for file in files if not _place(file, folder).exists()]
     sizes = [file.size for file in missing]
-    if None not in sizes and sum(sizes) > shutil.disk_usage(folder).free:
+    if sum(size or 0 for size in sizes) > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     stop = threading.Event()
     with (
@@ -353,8 +355,11 @@ def _refuse_escape(path: str) -> None:
         raise DownloadError(f"What arrived would be written outside its folder, to {path!r}: it is refused.")
 
 
-def _get(url: str, **options) -> requests.Response:
-    response = requests.get(url, headers={"Accept-Encoding": "identity"}, timeout=TIMEOUT, **options)
+def _get(url: str) -> requests.Response:
+    with requests.Session() as session:
+        again = Retry(len(WAITS), backoff_factor=WAITS[0], status_forcelist=(429, 500, 502, 503, 504))
+        session.mount("http", HTTPAdapter(max_retries=again))  # https, too
+        response = session.get(url, headers={"Accept-Encoding": "identity"}, timeout=TIMEOUT)
     response.raise_for_status()
     return response
 

@@ -298,6 +298,21 @@ def test_a_listing_that_is_none_is_a_sentence(archive, tmp_path, monkeypatch):
         run(["asvp_esd", "tess", "--to", str(tmp_path)])
 
 
+def test_ctrl_c_is_a_sentence_and_keeps_what_arrived(archive, big, tmp_path, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    archive.drop_after = [300_000]
+    monkeypatch.setitem(download.SOURCES, "tess", lambda: [big])
+    monkeypatch.setattr(download, "as_completed", interrupt)
+    with pytest.raises(SystemExit, match="call again to go on"):
+        run(["tess", "--to", str(tmp_path)])
+    monkeypatch.undo()
+    monkeypatch.setitem(download.SOURCES, "tess", lambda: [big])
+    run(["tess", "--to", str(tmp_path)])
+    assert (tmp_path / "TESS" / "a" / "big.bin").read_bytes() == BODY
+
+
 def test_a_download_under_way_is_not_read_by_the_build(tmp_path):
     write_wav(tmp_path / ".RAVDESS" / "Actor_01" / "03-01-01-01-01-01-01.wav", voice())
     assert find_clips(tmp_path) == ([], [])
