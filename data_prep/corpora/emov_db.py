@@ -1,4 +1,4 @@
-"""EmoV-DB: two women and two men read CMU Arctic sentences in five styles, for research only.
+"""EmoV-DB: two women and two men read CMU Arctic sentences in five styles, non-commercial use.
 
 Adigwe et al. (2018), https://arxiv.org/abs/1806.09514. A name is style, session range and sentence number;
 the speaker is a folder above it, `bea/Amused/` or `bea_amused/`.
@@ -11,7 +11,7 @@ from data_prep.schema import Clip, Rejected, lookup
 
 NAME = "EmoV-DB"
 HOMEPAGE = "https://openslr.org/115/"
-LICENSE = "research only"
+LICENSE = "non-commercial use"
 REDISTRIBUTABLE = False  # its terms speak of use, not of passing it on
 CITATION = """\
 @article{adigwe2018emovdb,
