@@ -1,6 +1,7 @@
 """Publish a prepared dataset: sharded Parquet, its card, and how it was prepared.
 
-What a corpus's licence lets nobody pass on stays here: in a public dataset its rows have no audio.
+What a corpus's licence lets nobody pass on stays here: in a public dataset its rows have no audio. Nor have
+those of recordings of your own, of whose licence nothing is known.
 """
 
 import json
@@ -9,6 +10,7 @@ from math import ceil
 from pathlib import Path
 from string import Template
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, load_from_disk
@@ -72,10 +74,15 @@ def stage(source: Path, folder: Path, name: str, private: bool) -> Path:
     return folder
 
 
+def may_be_passed_on(corpus: str) -> bool:
+    """Whether a corpus's licence lets anyone publish its clips as they are in the dataset."""
+    return corpus in CORPORA and CORPORA[corpus].REDISTRIBUTABLE
+
+
 def withhold_audio(rows: Dataset) -> Dataset:
     """Give the rows with null for the audio that may not be passed on."""
     table = rows.with_format("arrow")[:]
-    allowed = pa.array([CORPORA[corpus].REDISTRIBUTABLE for corpus in table["corpus"].to_pylist()])
+    allowed = pa.array([may_be_passed_on(corpus) for corpus in table["corpus"].to_pylist()])
     audio = pc.if_else(allowed, table["audio"], pa.scalar(None, table["audio"].type))
     table = table.set_column(table.column_names.index("audio"), "audio", audio)
     return Dataset(InMemoryTable(table), info=rows.info)
@@ -83,65 +90,79 @@ def withhold_audio(rows: Dataset) -> Dataset:
 
 def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> str:
     """Fill the card's template from the dataset and from how it was prepared."""
-    facts = {split: rows.remove_columns("audio").to_pandas() for split, rows in dataset.items()}
+    clips = pd.concat(
+        rows.remove_columns("audio").to_pandas().assign(split=split) for split, rows in dataset.items()
+    )
     labels = next(iter(dataset.values())).features["emotion"].names
-    clips = sum(map(len, facts.values()))
-    present = [
-        corpus for corpus in CORPORA if any(corpus in set(frame["corpus"]) for frame in facts.values())
-    ]
-    withheld = [CORPORA[key].NAME for key in present if not (private or CORPORA[key].REDISTRIBUTABLE)]
+    present = sorted(set(clips["corpus"]), key=lambda corpus: (corpus not in CORPORA, corpus))
     return Template(CARD_TEMPLATE.read_text()).substitute(
         name=name,
-        size_category=next((word for most, word in SIZE_CATEGORIES.items() if clips < most), "100K<n<1M"),
+        size_category=next(
+            (word for most, word in SIZE_CATEGORIES.items() if len(clips) < most), "100K<n<1M"
+        ),
         data_files="\n".join(f"      - split: {split}\n        path: data/{split}-*" for split in dataset),
-        clips=f"{clips:,}",
-        hours=f"{sum(frame['duration'].sum() for frame in facts.values()) / 3600:.1f}",
-        speakers=len({speaker for frame in facts.values() for speaker in frame["speaker"]}),
+        clips=f"{len(clips):,}",
+        hours=f"{clips['duration'].sum() / 3600:.1f}",
+        speakers=clips["speaker"].nunique(),
         trimmed="silence at both ends trimmed" if report["trim_db"] else "silence left in",
-        corpora=", ".join(CORPORA[corpus].NAME for corpus in present),
+        corpora=", ".join(map(_title, present)),
         scheme=report["scheme"],
         labels=", ".join(labels),
-        counts=_table(["corpus", "split", *labels, "all"], _count(facts, present, labels)),
-        policy=_table(["corpus's word", report["scheme"], "why"], _policy(report["scheme"], present)),
+        counts=_table(["corpus", "split", *labels, "all"], _count(clips, present, labels)),
+        policy=_table(["corpus's word", report["scheme"], "why"], _policy(report["scheme"], clips)),
+        heard=(
+            "For CREMA-D the word is what most listeners heard, not what the actor meant."
+            if report.get("crema_d_label") == "perceived"
+            else ""
+        ),
         splits=_describe_splits(report),
         licences=_table(
-            ["corpus", "licence", "audio in a public copy"],
-            [
-                [
-                    f"[{corpus.NAME}]({corpus.HOMEPAGE})",
-                    corpus.LICENSE,
-                    "yes" if corpus.REDISTRIBUTABLE else "no",
-                ]
-                for corpus in (CORPORA[key] for key in present)
-            ],
+            ["corpus", "licence", "audio in a public copy"], [_licence(each) for each in present]
         ),
-        withheld=(
-            f"In this copy the rows of {', '.join(withheld)} have no audio (`null`). Get it at the links: "
-            "`python -m data_prep` makes the whole dataset of it."
-            if withheld
-            else "This copy has the audio of every row. Do not make it public where the table says no."
-            if private
-            else "This copy has the audio of every row."
-        ),
-        citations="\n\n".join(CORPORA[corpus].CITATION for corpus in present),
+        withheld=_describe_audio(present, private),
+        citations="\n\n".join(CORPORA[corpus].CITATION for corpus in present if corpus in CORPORA),
     )
 
 
-def _count(facts: dict, corpora: list[str], labels: list[str]) -> list[list]:
+def _title(corpus: str) -> str:
+    return CORPORA[corpus].NAME if corpus in CORPORA else corpus
+
+
+def _count(clips: pd.DataFrame, corpora: list[str], labels: list[str]) -> list[list]:
     rows = []
     for corpus in corpora:
-        for split, frame in facts.items():
-            counts = frame.loc[frame["corpus"] == corpus, "emotion"].value_counts()
-            if counts.sum():
-                each = [counts.get(index, 0) for index in range(len(labels))]
-                rows.append([CORPORA[corpus].NAME, split, *each, counts.sum()])
+        for split, some in clips[clips["corpus"] == corpus].groupby("split", sort=False):
+            counts = some["emotion"].value_counts()
+            each = [counts.get(index, 0) for index in range(len(labels))]
+            rows.append([_title(corpus), split, *each, len(some)])
     return rows
 
 
-def _policy(scheme: str, corpora: list[str]) -> list[list[str]]:
-    words = {word for corpus in corpora for word in CORPORA[corpus].EMOTIONS.values()}
+def _policy(scheme: str, clips: pd.DataFrame) -> list[list[str]]:
+    words = set(clips["source_emotion"])
+    for corpus in set(clips["corpus"]) & set(CORPORA):
+        words |= set(CORPORA[corpus].EMOTIONS.values())  # those that were left out, too
     rules = (rule for rule in POLICY.values() if rule.word in words)
     return [[rule.word, getattr(rule, scheme) or "left out", rule.why] for rule in rules]
+
+
+def _licence(corpus: str) -> list[str]:
+    if corpus not in CORPORA:
+        return [corpus, "not stated", "no"]
+    facts = CORPORA[corpus]
+    return [f"[{facts.NAME}]({facts.HOMEPAGE})", facts.LICENSE, "yes" if facts.REDISTRIBUTABLE else "no"]
+
+
+def _describe_audio(corpora: list[str], private: bool) -> str:
+    withheld = [_title(corpus) for corpus in corpora if not may_be_passed_on(corpus)]
+    if not withheld:
+        return "This copy has the audio of every row."
+    if private:
+        return "This copy has the audio of every row. Do not make it public: the table says no."
+    return (
+        f"In this copy the rows of {', '.join(withheld)} have no audio (`null`). Whoever has the recordings "
+        "makes the whole dataset of them with `python -m data_prep`."
+    )
 
 
 def _describe_splits(report: dict) -> str:

@@ -7,12 +7,13 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, voice, write_wav
 from datasets import load_dataset
 from hub import TOKEN, Hub
 
 from data_prep import publish
 from data_prep.__main__ import main
+from data_prep.build import build_dataset
 from data_prep.corpora import CORPORA
 from data_prep.publish import stage
 from speech_emotion.hub import PublishError
@@ -128,6 +129,20 @@ def test_the_card_says_what_is_in_it(small_dataset, tmp_path):
     assert "@article{livingstone2018ravdess," in card
     assert "CREMA-D" not in card.partition("## Licences")[2].partition("## Limits")[0]
     assert 'load_dataset("you/emotion", streaming=True)' in card
+
+
+def test_recordings_of_your_own_are_published_in_private_only(small_corpora, tmp_path):
+    write_wav(tmp_path / "mine" / "angry" / "1.wav", voice())
+    build_dataset(small_corpora, tmp_path / "out", own_sources=[tmp_path / "mine"], workers=1)
+    for private, number in ((False, 0), (True, 1)):
+        folder = tmp_path / str(private)
+        folder.mkdir()
+        stage(tmp_path / "out", folder, "you/emotion", private)
+        shards = [pq.read_table(shard) for shard in folder.glob("data/*.parquet")]
+        rows = [row for shard in shards for row in shard.to_pylist() if row["corpus"] == "mine"]
+        assert len(rows) == 1
+        assert sum(row["audio"] is not None for row in rows) == number
+        assert "| mine | not stated | no |" in (folder / "README.md").read_text()
 
 
 def test_the_card_warns_of_splits_that_leak(small_dataset, tmp_path):
