@@ -26,7 +26,6 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset, DatasetDict
-from huggingface_hub import HfApi
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -44,6 +43,7 @@ from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, unite
 from speech_emotion.evaluation import describe_machine, evaluate_folder, print_report
 from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
+from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import fit_temperature
 from speech_emotion.models import CNN, last_linear, new_classifier
@@ -173,9 +173,10 @@ def main() -> None:
             file = recipe.model_dir / "protocols.json"
             file.write_text(json.dumps(summarise(reports), indent=1) + "\n")
         if recipe.push_model_to:
-            api = HfApi()
-            api.create_repo(recipe.push_model_to, exist_ok=True)
-            api.upload_folder(repo_id=recipe.push_model_to, folder_path=recipe.model_dir)
+            try:
+                print(f"Published: {publish_folder(recipe.model_dir, recipe.push_model_to)}")
+            except PublishError as error:
+                raise SystemExit(str(error)) from error
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """Merge the emotion corpora under a folder into one dataset.
 
+    python -m data_prep download ravdess tess            # the corpora themselves, where everyone may
     python -m data_prep --corpora corpora --output data/emotion
     python -m data_prep --corpora corpora --own recordings.csv     # with your own: see data_prep/own.py
     python -m data_prep --hub_dataset NAME                         # a dataset with audio and labels alone
     python -m data_prep explore data/emotion                       # pictures of the result
 
 `datasets.load_from_disk("data/emotion")` opens the result: train, validation and test with no speaker in two
-of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes it as well, privately, for
-`datasets.load_dataset(NAME)`.
+of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes it as well, for
+`datasets.load_dataset(NAME)`: without the audio that may not be passed on, or with all of it and `--private`.
 """
 
 import argparse
@@ -18,16 +19,18 @@ from pathlib import Path
 
 import datasets
 
-from data_prep import explore
+from data_prep import download, explore
 from data_prep.build import Skipped, build_dataset, summarise
 from data_prep.corpora import crema_d
 from data_prep.own import UNKNOWN, export_dataset
+from data_prep.publish import publish
 from data_prep.splits import PROTOCOLS, leaks_speakers
 from speech_emotion.audio import TRIM_DB
+from speech_emotion.hub import PublishError
 from speech_emotion.labels import SCHEMES
 
 # What may stand first on the command line in place of the build's options.
-COMMANDS = {"explore": explore.main}
+COMMANDS = {"download": download.main, "explore": explore.main}
 
 
 def main() -> None:
@@ -71,7 +74,10 @@ def build() -> None:
     print_protocol(dataset, args.protocol)
     print(f"Saved to {args.output}")
     if args.push_to_hub:
-        dataset.push_to_hub(args.push_to_hub, private=True)
+        try:
+            print(f"Published: {publish(args.output, args.push_to_hub, args.private)}")
+        except PublishError as error:
+            raise SystemExit(str(error)) from error
 
 
 def parse_args() -> argparse.Namespace:
@@ -113,9 +119,11 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of what is held out (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes that decode (default: one per core)")
+    parser.add_argument("--push_to_hub", metavar="NAME", help="publish as this dataset of the hub, too")
     parser.add_argument(
-        "--push_to_hub", metavar="NAME", help="publish as this private dataset of the hub, too"
-    )
+        "--private", action="store_true",
+        help="publish for your eyes only, and so with the audio that may not be passed on",
+    )  # fmt: skip
     args = parser.parse_args()
     if not (args.corpora or args.own or args.hub_dataset):
         args.corpora = Path("corpora")

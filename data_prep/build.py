@@ -73,7 +73,11 @@ def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
     """
     clips: dict[str, Clip] = {}
     skipped = []
-    paths = (path for path in root.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    paths = (
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in EXTENSIONS and path.is_file() and not _is_hidden(path.relative_to(root))
+    )
     for path in sorted(paths, key=lambda path: (EXTENSIONS.index(path.suffix.lower()), path)):
         try:
             clip = describe(path)
@@ -279,6 +283,11 @@ def summarise(dataset: DatasetDict) -> str:
     clips["split"] = pd.Categorical(clips["split"], SPLITS)
     table = pd.crosstab([clips["corpus"], clips["split"]], clips["emotion"], margins=True, margins_name="all")
     return table.to_string()
+
+
+def _is_hidden(path: Path) -> bool:
+    # A download under way, or what macOS keeps beside a file.
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _spool(

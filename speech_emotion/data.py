@@ -19,7 +19,8 @@ def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "tes
         splits: those that must be there.
 
     Returns:
-        The splits, their audio left encoded: datasets would need torchcodec and FFmpeg to decode it.
+        The splits, their audio left encoded: datasets would need torchcodec and FFmpeg to decode it. Rows
+        that were published without audio are left out.
 
     Raises:
         FileNotFoundError: there is no such dataset, or no way to the hub.
@@ -33,7 +34,13 @@ def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "tes
         ) from error
     if missing := set(splits) - set(dataset):
         raise ValueError(f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers.")
-    return dataset.cast_column("audio", Audio(decode=False))
+    dataset = dataset.cast_column("audio", Audio(decode=False))
+    return DatasetDict({split: _with_audio(rows) for split, rows in dataset.items()})
+
+
+def _with_audio(rows: Dataset) -> Dataset:
+    there = rows.data["audio"].is_valid().to_numpy()
+    return rows if there.all() else rows.select(np.flatnonzero(there))
 
 
 def read_clip(row: dict) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from hub import Hub
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from data_prep.build import build_dataset
@@ -81,6 +83,14 @@ def encoder_folder(tmp_path_factory) -> Path:
     Wav2Vec2Model(config).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub of our own on this machine, empty."""
+    hub = Hub()
+    yield hub
+    hub.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from data_prep.corpora.ravdess import EMOTIONS
 from speech_emotion import SCHEMES, EmotionClassifier
+from speech_emotion.hub import publish_folder
 
 CHROMIUM = shutil.which("chromium")
 FAKE_MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
@@ -31,13 +33,13 @@ def speech(tmp_path_factory) -> Path:
     return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", voice(180, seconds=3))
 
 
-@pytest.fixture(scope="module")
-def url(cnn_folder) -> Iterator[str]:
-    """The app as `make app` serves it, a folder of ours on offer beside the shipped models."""
+@contextmanager
+def served(**settings: str) -> Iterator[str]:
+    """Run the app as `make app` does, and give its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    settings = {"GRADIO_SERVER_PORT": str(port), "MODEL_ID": f"{cnn_folder}, {cnn_folder}-gone"}
+    settings |= {"GRADIO_SERVER_PORT": str(port)}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings)
     address = f"http://127.0.0.1:{port}/"
     try:
@@ -48,8 +50,15 @@ def url(cnn_folder) -> Iterator[str]:
         app.wait(10)
 
 
+@pytest.fixture(scope="module")
+def url(cnn_folder) -> Iterator[str]:
+    """The app with a folder of ours on offer beside the shipped models."""
+    with served(MODEL_ID=f"{cnn_folder}, {cnn_folder}-gone") as address:
+        yield address
+
+
 def wait_for(address: str, app: subprocess.Popen) -> None:
-    for _ in range(120):
+    for _ in range(240):  # a busy machine takes its time to import torch
         assert app.poll() is None, "the app ended at its start"
         try:
             return urllib.request.urlopen(address).close()
@@ -163,6 +172,15 @@ def test_programs_call_classify(url, speech):
     assert answer["label"] == expected.label
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
     assert answer["seconds"] == pytest.approx(expected.seconds)
+
+
+def test_a_model_published_on_the_hub_answers_by_its_id(hub, cnn_folder, speech, tmp_path, monkeypatch):
+    hub.adopt(monkeypatch)
+    publish_folder(cnn_folder, "you/cnn")
+    with served(MODEL_ID="you/cnn", **hub.environment(tmp_path / "home", token="")) as address:
+        answer = Client(address, verbose=False).predict(handle_file(speech), api_name="/classify")
+    expected = EmotionClassifier.from_pretrained(cnn_folder).predict(speech)
+    assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
 
 
 def test_programs_get_the_same_sentences(url, tmp_path):

@@ -19,16 +19,17 @@ from speech_emotion.training import Collator, fit_linear_probe
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
 
-def train(*arguments, processes: int = 1) -> str:
+def train(*arguments, processes: int = 1, **settings: str) -> str:
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", processes]
     launch += ["--cpu"] if processes > 1 else []
     command = [*launch, "train.py", "--use_cpu", "--dataloader_num_workers", 0, *arguments]
-    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    environment = os.environ | settings
+    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
 
 
-def test_the_cnn_learns_resumes_and_reports(small_dataset, tmp_path):
+def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp_path):
     arguments = [
         *(
             "--model",
@@ -45,8 +46,12 @@ def test_the_cnn_learns_resumes_and_reports(small_dataset, tmp_path):
     ]
     train(*arguments, "--num_train_epochs", 2, "--resume_from_checkpoint", "true")  # nothing there yet
     assert (tmp_path / "run").is_dir()
-    printed = train(*arguments, "--num_train_epochs", 12, "--resume_from_checkpoint", "true")
+    arguments += ["--resume_from_checkpoint", "true", "--push_model_to", "you/cnn"]
+    printed = train(*arguments, "--num_train_epochs", 12, **hub.environment(tmp_path / "home"))
     assert "macro-F1" in printed
+    assert f"Published: {hub.url}/you/cnn" in printed
+    published = hub.repositories["models/you/cnn"].files
+    assert published == {path.name: path.read_bytes() for path in (tmp_path / "cnn").iterdir()}
     report = json.loads((tmp_path / "cnn" / "report.json").read_text())
     assert set(report) > REPORTED
     assert report["speakers"] == ["ravdess-01", "savee-DC"]

@@ -1,7 +1,9 @@
 """One module per corpus, each saying what a file's name and tables mean, and nothing else.
 
 A corpus module has `PATTERN`, which recognises its files by their names wherever they lie, and
-`describe(path, match) -> Clip`, which raises `Rejected` for a name that breaks the corpus's own rules.
+`describe(path, match) -> Clip`, which raises `Rejected` for a name that breaks the corpus's own rules. `NAME`,
+`HOMEPAGE`, `LICENSE`, `CITATION` (BibTeX) and `REDISTRIBUTABLE` (whether anyone may publish its audio as it is
+in the dataset) are what the dataset's card and its publishing know of it.
 A seventh corpus is one more module and one more row here.
 """
 

@@ -11,6 +11,19 @@ from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
 
+NAME = "ASVP-ESD"
+HOMEPAGE = "https://zenodo.org/records/7132783"
+LICENSE = "footage of third parties"
+REDISTRIBUTABLE = False  # those who cut it from films and shows cannot allow it
+CITATION = """\
+@dataset{landry2020asvpesd,
+  author    = {Landry, Dejoli Tientcheu Touko and He, Qianhua and Xie, Wei},
+  title     = {Audio, Speech and Vision Processing Lab Emotional Sound database ({ASVP-ESD})},
+  publisher = {Zenodo},
+  year      = {2020},
+  doi       = {10.5281/zenodo.3782415}
+}"""
+
 PATTERN = re.compile(r"\d\d-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d{2,3})(?:-\d+)*")
 
 CHANNELS = {"01": "speech", "02": "nonspeech"}

@@ -12,6 +12,23 @@ from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
 
+NAME = "CREMA-D"
+HOMEPAGE = "https://github.com/CheyneyComputerScience/CREMA-D"
+LICENSE = "Open Database License"
+REDISTRIBUTABLE = True  # with attribution, under the same licence
+CITATION = """\
+@article{cao2014cremad,
+  author  = {Cao, Houwei and Cooper, David G. and Keutmann, Michael K. and Gur, Ruben C. and
+             Nenkova, Ani and Verma, Ragini},
+  title   = {{CREMA-D}: Crowd-Sourced Emotional Multimodal Actors Dataset},
+  journal = {IEEE Transactions on Affective Computing},
+  volume  = {5},
+  number  = {4},
+  pages   = {377--390},
+  year    = {2014},
+  doi     = {10.1109/TAFFC.2014.2336244}
+}"""
+
 PATTERN = re.compile(r"(\d{4})_([a-z]{3})_([a-z]{3})_([a-z]{1,2})")
 
 LABELS = ("intended", "perceived")  # what the actor meant, what most listeners heard

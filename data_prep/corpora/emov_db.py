@@ -1,4 +1,4 @@
-"""EmoV-DB: two women and two men read CMU Arctic sentences in five styles, for research only.
+"""EmoV-DB: two women and two men read CMU Arctic sentences in five styles, non-commercial use.
 
 Adigwe et al. (2018), https://arxiv.org/abs/1806.09514. A name is style, session range and sentence number;
 the speaker is a folder above it, `bea/Amused/` or `bea_amused/`.
@@ -8,6 +8,19 @@ import re
 from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
+
+NAME = "EmoV-DB"
+HOMEPAGE = "https://openslr.org/115/"
+LICENSE = "non-commercial use"
+REDISTRIBUTABLE = False  # its terms speak of use, not of passing it on
+CITATION = """\
+@article{adigwe2018emovdb,
+  author  = {Adigwe, Adaeze and Tits, No\\'e and El Haddad, Kevin and Ostadabbas, Sarah and Dutoit, Thierry},
+  title   = {The Emotional Voices Database: Towards Controlling the Emotion Dimension in Voice Generation
+             Systems},
+  journal = {arXiv preprint arXiv:1806.09514},
+  year    = {2018}
+}"""
 
 PATTERN = re.compile(r"([a-z]+)_(\d+-\d+)_(\d{4})")
 

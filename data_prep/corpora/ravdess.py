@@ -9,6 +9,23 @@ from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
 
+NAME = "RAVDESS"
+HOMEPAGE = "https://zenodo.org/records/1188976"
+LICENSE = "CC BY-NC-SA 4.0"
+REDISTRIBUTABLE = True  # converted, too: with attribution, not for money, under the same licence
+CITATION = """\
+@article{livingstone2018ravdess,
+  author  = {Livingstone, Steven R. and Russo, Frank A.},
+  title   = {The {Ryerson} Audio-Visual Database of Emotional Speech and Song ({RAVDESS}): A dynamic,
+             multimodal set of facial and vocal expressions in {North American English}},
+  journal = {PLoS ONE},
+  volume  = {13},
+  number  = {5},
+  pages   = {e0196391},
+  year    = {2018},
+  doi     = {10.1371/journal.pone.0196391}
+}"""
+
 # Two repetitions: an ASVP-ESD name without its last fields has its actor's number there.
 PATTERN = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(0[12])-(\d\d)")
 

@@ -9,6 +9,19 @@ from pathlib import Path
 
 from data_prep.schema import Clip, Rejected, lookup
 
+NAME = "SAVEE"
+HOMEPAGE = "http://kahlan.eps.surrey.ac.uk/savee/"
+LICENSE = "research only"
+REDISTRIBUTABLE = False  # its site gives it to people who register
+CITATION = """\
+@techreport{jackson2014savee,
+  author      = {Jackson, Philip and Haq, Sanaul},
+  title       = {Surrey Audio-Visual Expressed Emotion ({SAVEE}) database},
+  institution = {University of Surrey},
+  year        = {2014},
+  url         = {http://kahlan.eps.surrey.ac.uk/savee/}
+}"""
+
 PATTERN = re.compile(r"(?:(dc|je|jk|kl)_)?(a|d|f|h|n|sa|su)(\d\d)")
 
 SPEAKERS = ("dc", "je", "jk", "kl")

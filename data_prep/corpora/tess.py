@@ -10,6 +10,20 @@ from pathlib import Path
 
 from data_prep.schema import Clip, lookup
 
+NAME = "TESS"
+HOMEPAGE = "https://doi.org/10.5683/SP2/E8H2MF"
+LICENSE = "CC BY-NC-ND 4.0"
+# The licence allows a change of format, but trimming is not needed for one, so a clip here is a derivative.
+REDISTRIBUTABLE = False
+CITATION = """\
+@data{pichorafuller2020tess,
+  author    = {Pichora-Fuller, M. Kathleen and Dupuis, Kate},
+  title     = {Toronto emotional speech set ({TESS})},
+  publisher = {Borealis},
+  year      = {2020},
+  doi       = {10.5683/SP2/E8H2MF}
+}"""
+
 PATTERN = re.compile(r"(oaf|oa|yaf)_([a-z]+)_([a-z]+)")
 
 AGES = {"oaf": 64, "yaf": 26}

@@ -1,0 +1,68 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, voice, write_wav
+from hub import TOKEN
+
+from speech_emotion import EmotionClassifier
+from speech_emotion.hub import PublishError, publish_folder
+
+LOAD = """
+import sys
+from transformers import pipeline
+from speech_emotion import EmotionClassifier, load_audio
+
+prediction = EmotionClassifier.from_pretrained("you/cnn").predict(sys.argv[1])
+answers = pipeline("audio-classification", model="you/cnn")(load_audio(sys.argv[1]))
+assert answers[0]["label"] == prediction.label
+assert abs(answers[0]["score"] - prediction.probabilities[prediction.label]) < 0.05
+print(prediction.probabilities["happy"])
+"""
+
+
+def test_a_published_model_is_loaded_by_its_id(hub, cnn_folder, tmp_path, monkeypatch):
+    hub.adopt(monkeypatch)
+    assert publish_folder(cnn_folder, "you/cnn") == f"{hub.url}/you/cnn"
+    published = hub.repositories["models/you/cnn"]
+    assert published.files == {path.name: path.read_bytes() for path in cnn_folder.iterdir()}
+    clip = write_wav(tmp_path / "clip.wav", voice())
+    environment = os.environ | hub.environment(tmp_path / "home", token="")
+    command = [sys.executable, "-c", LOAD, str(clip)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    expected = EmotionClassifier.from_pretrained(cnn_folder).predict(clip).probabilities["happy"]
+    assert float(result.stdout) == pytest.approx(expected, abs=1e-4)
+
+
+def test_publishing_again_replaces_what_was_there(hub, tmp_path, monkeypatch):
+    hub.adopt(monkeypatch)
+    for number in ("one", "two"):
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "README.md").write_text(number)
+        (tmp_path / number / f"{number}.safetensors").write_bytes(number.encode())
+        publish_folder(tmp_path / number, "you/model")
+    assert hub.repositories["models/you/model"].files == {"README.md": b"two", "two.safetensors": b"two"}
+
+
+@pytest.mark.parametrize(
+    ("token", "url", "name", "sentence"),
+    [
+        (
+            "hf_forgotten",
+            None,
+            "you/cnn",
+            r"who publishes you/cnn: log in with hf auth login, or set HF_TOKEN\.",
+        ),
+        (TOKEN, "http://127.0.0.1:9", "you/cnn", r"there is no way to http://127\.0\.0\.1:9"),
+        (TOKEN, None, "you/cnn/3", r"'you/cnn/3' is no name for the hub"),
+        (TOKEN, None, "them/cnn", r"The hub does not take them/cnn: .*rights"),
+    ],
+    ids=["unknown", "unreachable", "name", "forbidden"],
+)
+def test_what_keeps_from_publishing_is_a_sentence(token, url, name, sentence, hub, cnn_folder, monkeypatch):
+    hub.url = url or hub.url
+    hub.adopt(monkeypatch, token)
+    with pytest.raises(PublishError, match=sentence):
+        publish_folder(cnn_folder, name)
