@@ -1,6 +1,7 @@
 """What `train.py` trains with: the Trainer, the loss, and what happens to a model before its first step."""
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedModel, Trainer
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from speech_emotion.augmentation import mix_up
 from speech_emotion.metrics import EmotionMetric
@@ -61,18 +61,45 @@ class EmotionTrainer(Trainer):
         classes = self.model.config.num_labels
         return super().training_step(model, mix_up(inputs, classes, self.mixup), *args, **kwargs)
 
-    def _get_train_sampler(
-        self, train_dataset: torch.utils.data.Dataset | None = None
-    ) -> LengthGroupedSampler:
+    def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "LengthSampler":
+        clips = train_dataset or self.train_dataset
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return self._group(train_dataset or self.train_dataset, batch)
+        return LengthSampler(clips.durations, batch)
 
-    def _get_eval_sampler(self, eval_dataset: torch.utils.data.Dataset) -> LengthGroupedSampler:
-        return self._group(eval_dataset, self.args.eval_batch_size)
+    def _get_eval_sampler(self, eval_dataset: torch.utils.data.Dataset) -> "LengthSampler":
+        return LengthSampler(eval_dataset.durations, self.args.eval_batch_size)
 
-    def _group(self, clips: torch.utils.data.Dataset, batch: int) -> LengthGroupedSampler:
-        # Trainer's own way to lengths would decode every clip first. It wants integers: centiseconds.
-        return LengthGroupedSampler(batch, lengths=[round(100 * seconds) for seconds in clips.durations])
+
+class LengthSampler(torch.utils.data.Sampler):
+    """Batches of clips of about one length, in random order; torch's global seed decides.
+
+    transformers' own LengthGroupedSampler goes from long to short through 50 batches at a time. Corpora differ
+    in length, so that is from corpus to corpus, and training suffers.
+
+    Args:
+        durations: of the clips.
+        batch: clips in a batch.
+    """
+
+    POOL = 8  # batches whose clips are sorted together
+
+    def __init__(self, durations: list[float], batch: int):
+        self.durations = torch.tensor(durations)
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return len(self.durations)
+
+    def __iter__(self) -> Iterator[int]:
+        """Give the indices of the clips, batch after batch."""
+        pools = torch.randperm(len(self)).split(self.POOL * self.batch)
+        batches = [
+            batch for pool in pools for batch in pool[self.durations[pool].argsort()].split(self.batch)
+        ]
+        batches.sort(key=len, reverse=True)  # what does not fill a batch comes last
+        full = sum(len(batch) == self.batch for batch in batches)
+        order = [*torch.randperm(full).tolist(), *range(full, len(batches))]
+        return iter(torch.cat([batches[index] for index in order]).tolist())
 
 
 class Collator:
@@ -134,8 +161,8 @@ def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoad
     """Fit the head to the encoder as it is, before both are tuned (LP-FT, https://arxiv.org/abs/2202.10054).
 
     A head that starts at random first drags the encoder away from what it knows. The head of transformers'
-    audio classifiers is linear throughout (projector, mean over time, classifier), so with the identity as
-    projector logistic regression fits it.
+    audio classifiers is linear throughout (projector, mean over time, classifier), so a projector to as many
+    channels as classes is logistic regression, and the classifier starts as the identity.
 
     Args:
         model: the classifier whose head is replaced.
@@ -145,20 +172,14 @@ def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoad
     Returns:
         The head's parameters.
     """
-    width, device = model.projector.in_features, model.device
-    model.config.classifier_proj_size = width
-    model.projector = nn.Linear(width, width, device=device)
-    model.classifier = nn.Linear(width, model.config.num_labels, device=device)
-    nn.init.eye_(model.projector.weight)
-    nn.init.zeros_(model.projector.bias)
-    trained.projector, trained.classifier = model.projector, model.classifier
+    width, classes, device = model.projector.in_features, model.config.num_labels, model.device
+    trained.projector = trained.classifier = nn.Identity()  # so that its logits are the pooled states
     trained.eval()
     pooled, targets = [], []
-    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0].cpu()))
     for batch in tqdm(clips, desc="linear probe", unit="batch"):
         targets.append(batch.pop("labels"))
-        trained(**{name: tensor.to(device) for name, tensor in batch.items()})
-    hook.remove()
+        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        pooled.append(trained(**batch).logits.float().cpu())
     scaler = StandardScaler().fit(features := torch.cat(pooled).numpy())
     probe = LogisticRegression(C=PROBE_C, max_iter=500, class_weight="balanced")
     probe.fit(scaler.transform(features), torch.cat(targets).numpy())
@@ -166,10 +187,16 @@ def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoad
     if len(probe.classes_) == 2:  # scikit-learn gives the second class's logit alone
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         intercepts = np.r_[-intercepts, intercepts] / 2
-    weight, bias = model.classifier.weight, model.classifier.bias
+
+    model.config.classifier_proj_size = classes
+    model.projector = trained.projector = nn.Linear(width, classes, device=device)
+    model.classifier = trained.classifier = nn.Linear(classes, classes, device=device)
+    weight, bias = model.projector.weight, model.projector.bias
     weight[:], bias[:] = 0.0, -10.0  # so that a class without a clip in training is never chosen
     weight[probe.classes_] = torch.tensor(coefficients / scaler.scale_).to(weight)
     bias[probe.classes_] = torch.tensor(intercepts - coefficients @ (scaler.mean_ / scaler.scale_)).to(bias)
+    nn.init.eye_(model.classifier.weight)
+    nn.init.zeros_(model.classifier.bias)
     return {*model.projector.parameters(), *model.classifier.parameters()}
 
 
