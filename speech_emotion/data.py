@@ -24,7 +24,7 @@ def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "tes
 
     Raises:
         FileNotFoundError: there is no such dataset, or no way to the hub.
-        ValueError: it lacks one of those splits.
+        ValueError: it lacks one of those splits, or is a split itself.
     """
     try:
         dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
@@ -32,6 +32,8 @@ def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "tes
         raise FileNotFoundError(
             f"There is no dataset {name!r}. Make it with python -m data_prep, or give its id on the hub."
         ) from error
+    if isinstance(dataset, Dataset):
+        raise ValueError(f"{name!r} is one split of a dataset; give the folder above it.")
     if missing := set(splits) - set(dataset):
         raise ValueError(f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers.")
     dataset = dataset.cast_column("audio", Audio(decode=False))

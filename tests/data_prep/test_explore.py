@@ -83,6 +83,11 @@ def test_a_missing_dataset_ends_in_a_sentence(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_one_split_is_no_dataset(small_dataset):
+    with pytest.raises(SystemExit, match="give the folder above it"):
+        explore.main([str(small_dataset / "train")])
+
+
 def test_a_dataset_of_another_make_is_refused(small_dataset):
     dataset = open_dataset(str(small_dataset)).remove_columns("gender")
     with pytest.raises(ValueError, match="lacks gender"):
