@@ -12,15 +12,16 @@ of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes 
 """
 
 import argparse
+import os
 import sys
 import tempfile
-from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import datasets
 
 from data_prep import download, explore
-from data_prep.build import Skipped, build_dataset, summarise
+from data_prep.build import Skipped, build_dataset, count_reasons, summarise
 from data_prep.corpora import crema_d
 from data_prep.own import UNKNOWN, export_dataset
 from data_prep.publish import publish
@@ -31,6 +32,8 @@ from speech_emotion.labels import SCHEMES
 
 # What may stand first on the command line in place of the build's options.
 COMMANDS = {"download": download.main, "explore": explore.main}
+
+UNTOUCHED = "A dataset made before is as it was; the same command goes on from what is decoded."
 
 
 def main() -> None:
@@ -50,8 +53,8 @@ def build() -> None:
             f"There is no folder {args.corpora}. Unpack the corpora there, or name another folder."
         )
     datasets.disable_progress_bars()  # ours counts clips
-    args.output.parent.mkdir(parents=True, exist_ok=True)
     try:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".hub_dataset-") as scratch:
             if args.hub_dataset:
                 columns = (args.audio_column, args.label_column, args.speaker_column)
@@ -66,9 +69,18 @@ def build() -> None:
                 own_sources=args.own,
                 crema_d_label=args.crema_d_label,
                 protocol=args.protocol,
+                strict=args.strict,
+                window_seconds=args.window_seconds,
             )
     except ValueError as error:
         raise SystemExit(str(error)) from error
+    except OSError as error:
+        what = os.strerror(error.errno) if error.errno else error
+        raise SystemExit(f"{what}: {error.filename or args.output}. {UNTOUCHED}") from error
+    except BrokenProcessPool as error:
+        raise SystemExit(f"A process that decodes was killed; memory may be short. {UNTOUCHED}") from error
+    except KeyboardInterrupt as error:
+        raise SystemExit(f"Interrupted. {UNTOUCHED}") from error
     print(summarise(dataset))
     print_skipped(skipped)
     print_protocol(dataset, args.protocol)
@@ -124,6 +136,15 @@ def parse_args() -> argparse.Namespace:
         "--private", action="store_true",
         help="publish for your eyes only, and so with the audio that may not be passed on",
     )  # fmt: skip
+    parser.add_argument(
+        "--strict", action="store_true",
+        help="write nothing where a recording is rejected for its audio, or has two labels; names that no "
+        "corpus claims, labels outside the scheme, and doubles of which one is kept are no error",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window_seconds", type=float, metavar="S",
+        help="cut the clips, once split, into windows of S seconds, less a rest shorter than half",
+    )  # fmt: skip
     args = parser.parse_args()
     if not (args.corpora or args.own or args.hub_dataset):
         args.corpora = Path("corpora")
@@ -133,7 +154,7 @@ def parse_args() -> argparse.Namespace:
 def print_skipped(skipped: list[Skipped], most: int = 20) -> None:
     """Print how many files were left out for which reason, and the first of them."""
     print(f"Skipped: {len(skipped)} files (all of them in preparation.json)")
-    for reason, count in Counter(skip.reason for skip in skipped).most_common(most):
+    for reason, count in count_reasons(skipped).items():
         print(f"  {count:5d}  {reason}")
     for skip in skipped[:most]:
         print(f"  {skip.path}: {skip.reason}")

@@ -1,39 +1,32 @@
 """From folders of recordings to one speaker-disjoint `DatasetDict`, with a reason for every file left out."""
 
 import hashlib
+import io
 import json
-import os
 import shutil
-import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from datasets import Audio, Dataset, DatasetDict, Features, Value
-from tqdm import tqdm
+import soundfile
+from datasets import DatasetDict
 
-from data_prep import own
+from data_prep import checks, own
+from data_prep.checks import MIN_SECONDS, Checked, check_audio, pack
 from data_prep.corpora import CORPORA, crema_d
 from data_prep.schema import EXTENSIONS, Clip, Rejected, features
 from data_prep.splits import SPLITS, Row, assign_splits, fold_of, leaks_speakers
-from speech_emotion.audio import (
-    SAMPLE_RATE,
-    SILENCE_DBFS,
-    TRIM_DB,
-    AudioError,
-    encode_flac,
-    load_audio,
-    peak_dbfs,
-    trim_silence,
-)
-from speech_emotion.labels import map_label
+from data_prep.spool import Spool, Stored, open_spool
+from data_prep.writer import write_dataset
+from speech_emotion import audio
+from speech_emotion.audio import TRIM_DB
+from speech_emotion.labels import SCHEMES, map_label
 
 REPORT = "preparation.json"  # beside the splits: settings, and every file left out
-MIN_SECONDS = 0.2  # shorter clips hold no syllable
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,7 @@ class Skipped:
 
     path: Path
     reason: str
+    lost: bool = False  # a recording at fault, which --strict does not accept
 
     def seen_from(self, folders: Iterable[Path]) -> "Skipped":
         """Shorten the path where it lies under one of the folders."""
@@ -51,14 +45,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Recording:
-    """A clip whose audio passed every check: where its FLAC lies in the spool file, and its facts."""
+    """A clip whose audio passed every check, its label, and where its audio is stored."""
 
     clip: Clip
     label: str
-    sha256: str
-    seconds: float
-    offset: int
-    size: int
+    stored: Stored
 
 
 def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
@@ -86,7 +77,7 @@ def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
             continue
         if clip.id in clips:
             kept = clips[clip.id].path.relative_to(root)
-            skipped.append(Skipped(path, f"the same utterance as {kept}"))
+            skipped.append(Skipped(path, f"another encoding: the same utterance as {kept}"))
         else:
             clips[clip.id] = clip
     return sorted(clips.values(), key=lambda clip: clip.path), skipped
@@ -147,31 +138,6 @@ def describe(path: Path) -> Clip:
     raise Rejected("no corpus names its files like this")
 
 
-def read_audio(clip: Clip, trim_db: float | None) -> bytes | str:
-    """Decode, check and trim one clip.
-
-    Args:
-        clip: the recording.
-        trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
-
-    Returns:
-        The clip as 16 kHz mono FLAC, or the reason why it is refused.
-    """
-    try:
-        audio = load_audio(clip.path)
-    except AudioError as error:
-        return str(error)
-    if np.ptp(audio) == 0:
-        return "a flat line: every sample has the same value"
-    if peak_dbfs(audio) < SILENCE_DBFS:
-        return f"silent: its peak is below {SILENCE_DBFS:g} dBFS"
-    if trim_db is not None:
-        audio = trim_silence(audio, trim_db)
-    if audio.size < MIN_SECONDS * SAMPLE_RATE:
-        return f"shorter than {MIN_SECONDS:g} s without its silence"
-    return encode_flac(audio)
-
-
 def build_dataset(
     root: Path | None,
     output: Path,
@@ -182,11 +148,15 @@ def build_dataset(
     own_sources: Iterable[Path] = (),
     crema_d_label: str = "intended",
     protocol: str = "speakers",
+    strict: bool = False,
+    window_seconds: float | None = None,
 ) -> tuple[DatasetDict, list[Skipped]]:
     """Merge every corpus under a folder, and sources of one's own, into one dataset on disk.
 
-    Audio goes through a spool file, so memory does not hold the dataset. The
-    dataset is written aside and takes its place only when it is whole.
+    Audio goes through a spool on disk, so memory does not hold the dataset, and a run that was cut off goes
+    on where it stopped when it is called again. The dataset is written aside, in a hidden folder beside the
+    output, and takes its place only when it is whole. The same recordings give the same bytes, whatever the
+    number of workers and of runs that were cut off.
 
     Args:
         root: the folder that holds the corpora; None: only sources of one's own.
@@ -198,17 +168,24 @@ def build_dataset(
         own_sources: tables and folders as `data_prep.own.read_source` reads them.
         crema_d_label: one of `data_prep.corpora.crema_d.LABELS`.
         protocol: how to split, one of `data_prep.splits.PROTOCOLS`.
+        strict: a recording that fails a check, or has two labels, is an error.
+        window_seconds: cut clips, once they are split, into windows of so many seconds; see `cut_windows`.
 
     Returns:
         The dataset as `load_from_disk(output)` opens it, and every file left out. The same list is in
         `preparation.json` beside the splits.
 
     Raises:
-        ValueError: no usable recording, a table that cannot be read, a protocol that these clips do not
-            allow, or something else in the way of the output.
+        ValueError: no usable recording, one that `strict` does not accept, a table that cannot be read, a
+            protocol that these clips do not allow, windows too short, or something else in the way of the output.
+        OSError: no room for the dataset, or no permission. What was decoded stays for the next run.
     """
     if output.exists() and any(output.iterdir()) and not (output / REPORT).exists():
         raise ValueError(f"{output} holds something else than a dataset made here, so it is not replaced.")
+    if window_seconds and window_seconds < 2 * MIN_SECONDS:
+        raise ValueError(
+            f"Windows must be {2 * MIN_SECONDS:g} s or longer: half a window is the shortest clip."
+        )
     own_sources = list(own_sources)
     folders = [folder for folder in (root, *(source.parent for source in own_sources)) if folder]
     clips, skipped = find_clips(root) if root else ([], [])
@@ -218,41 +195,50 @@ def build_dataset(
     clips = [clip for clip in clips + own_clips if clip.id in labels]
     if clips:  # says before the long decoding that these speakers do not allow a protocol
         assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
-        with Path(scratch, "spool").open("w+b") as spool:
-            recordings, refused = _spool(clips, labels, spool, trim_db, workers)
+    partial_folder = output.parent / f".{output.name}.partial"
+    _recover(output, partial_folder)
+    with open_spool(partial_folder, _decoding(trim_db)) as spool:
+        try:
+            recordings, refused = _decode(clips, labels, spool, trim_db, workers)
             recordings, doubles = drop_duplicates(recordings)
-            skipped += refused + doubles
+            skipped = [skip.seen_from(folders) for skip in skipped + refused + doubles]
+            if strict:
+                _accept_no_loss(skipped)
             if not recordings:
                 places = " or ".join(str(place) for place in (root, *own_sources) if place)
                 raise ValueError(f"There is no usable recording in {places}.")
-            rows = [_row(item.clip, item.label, item.sha256) for item in recordings]
+            rows = [_row(item.clip, item.label, item.stored.sha256) for item in recordings]
             splits = assign_splits(rows, protocol, seed)
-            dataset = DatasetDict(
-                {
-                    split: _write_split(
-                        [item for item, its in zip(recordings, splits, strict=True) if its == split],
-                        spool.name, scheme, Path(scratch, "cache", split),
-                    )
-                    for split in SPLITS
-                    if split in splits
-                }
-            )  # fmt: skip
-            dataset.save_to_disk(Path(scratch, "dataset"))
-        skipped = [skip.seen_from(folders) for skip in skipped]
+        except ValueError:
+            shutil.rmtree(partial_folder)
+            raise
+        fresh = partial_folder / "dataset"
+        by_split = {
+            split: [item for item, its in zip(recordings, splits, strict=True) if its == split]
+            for split in SPLITS
+            if split in splits
+        }
+        write_dataset(
+            fresh,
+            {split: _rows(items, spool, scheme, window_seconds) for split, items in by_split.items()},
+            features(scheme),
+        )
         report = {
             "scheme": scheme,
             "crema_d_label": crema_d_label,
             "trim_db": trim_db,
+            "window_seconds": window_seconds,
             "protocol": protocol,
             "leaks_speakers": leaks_speakers(protocol),
             "seed": seed,
+            "counts": count_reasons(skipped),
             "skipped": [{"path": str(skip.path), "reason": skip.reason} for skip in skipped],
         }
-        Path(scratch, "dataset", REPORT).write_text(json.dumps(report, indent=1) + "\n")
-        shutil.rmtree(output, ignore_errors=True)
-        Path(scratch, "dataset").rename(output)
+        (fresh / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+        if output.exists():
+            output.rename(partial_folder / "replaced")
+        fresh.rename(output)
+        shutil.rmtree(partial_folder)
     return DatasetDict.load_from_disk(output), skipped
 
 
@@ -260,16 +246,44 @@ def drop_duplicates(recordings: list[Recording]) -> tuple[list[Recording], list[
     """Keep one of the recordings with equal samples, or none where their labels disagree."""
     twins: dict[str, list[Recording]] = {}
     for recording in recordings:
-        twins.setdefault(recording.sha256, []).append(recording)
+        twins.setdefault(recording.stored.sha256, []).append(recording)
     kept, skipped = [], []
     for first, *others in twins.values():
         agree = all(other.label == first.label for other in others)
         kept += [first] if agree else []
         for dropped in others if agree else (first, *others):
-            reason = "the same samples as" if agree else "the same samples with another label as"
-            named = first if dropped is not first else others[0]
-            skipped.append(Skipped(dropped.clip.path, f"{reason} {named.clip.path.name}"))
+            named = (first if dropped is not first else others[0]).clip.path.name
+            reason = (
+                f"a double: the same samples as {named}"
+                if agree
+                else f"two labels: the same samples with another label as {named}"
+            )
+            skipped.append(Skipped(dropped.clip.path, reason, lost=not agree))
     return kept, skipped
+
+
+def cut_windows(flac: bytes, seconds: float) -> list[Checked]:
+    """Cut a clip into windows side by side.
+
+    A rest shorter than half a window is dropped, a longer one is kept as short as it is. A clip shorter
+    than a window stays as it is.
+
+    Args:
+        flac: the clip.
+        seconds: length of a window.
+
+    Returns:
+        The windows in order, at least one.
+    """
+    pcm, rate = soundfile.read(io.BytesIO(flac), dtype="int16")
+    length = round(seconds * rate)
+    pieces = [pcm[start : start + length] for start in range(0, pcm.size, length)]
+    return [pack(piece) for number, piece in enumerate(pieces) if number == 0 or 2 * piece.size >= length]
+
+
+def count_reasons(skipped: list[Skipped]) -> dict[str, int]:
+    """Count the files left out by reason, up to a colon and the details after it; the commonest first."""
+    return dict(Counter(skip.reason.partition(":")[0] for skip in skipped).most_common())
 
 
 def summarise(dataset: DatasetDict) -> str:
@@ -290,31 +304,34 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _spool(
-    clips: list[Clip], labels: dict[str, str], spool, trim_db: float | None, workers: int | None
+def _recover(output: Path, partial_folder: Path) -> None:
+    # A run that was killed while it put the new dataset in the old one's place.
+    replaced = partial_folder / "replaced"
+    if replaced.exists() and not output.exists():
+        replaced.rename(output)
+    for leftover in (replaced, partial_folder / "dataset"):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+
+
+def _decoding(trim_db: float | None) -> dict:
+    """Give all that decoded clips depend on besides their files: the setting, and the code."""
+    code = b"".join(Path(module.__file__).read_bytes() for module in (audio, checks))
+    versions = {name: version(name) for name in ("av", "numpy", "soundfile", "soxr")}
+    return {"trim_db": trim_db, "code": hashlib.sha256(code).hexdigest(), **versions}
+
+
+def _decode(
+    clips: list[Clip], labels: dict[str, str], spool: Spool, trim_db: float | None, workers: int | None
 ) -> tuple[list[Recording], list[Skipped]]:
     recordings, skipped = [], []
-    workers = workers or os.cpu_count()
-    with ProcessPoolExecutor(workers) as pool:
-        results = pool.map(partial(read_audio, trim_db=trim_db), clips, chunksize=16)
-        for clip, result in zip(clips, tqdm(results, total=len(clips), unit="clip"), strict=True):
-            if isinstance(result, str):
-                skipped.append(Skipped(clip.path, result))
-                continue
-            samples = load_audio(result)
-            pcm = np.round(samples * 2**15).astype("<i2").tobytes()
-            recordings.append(
-                Recording(
-                    clip=clip,
-                    label=labels[clip.id],
-                    sha256=hashlib.sha256(pcm).hexdigest(),
-                    seconds=samples.size / SAMPLE_RATE,
-                    offset=spool.tell(),
-                    size=len(result),
-                )
-            )
-            spool.write(result)
-    spool.flush()
+    results = spool.fill([clip.path for clip in clips], partial(check_audio, trim_db=trim_db), workers)
+    for clip in clips:
+        result = results[clip.path]
+        if isinstance(result, str):
+            skipped.append(Skipped(clip.path, result, lost=True))
+        else:
+            recordings.append(Recording(clip, labels[clip.id], result))
     return recordings, skipped
 
 
@@ -322,30 +339,30 @@ def _row(clip: Clip, label: str, sha256: str) -> Row:
     return Row(clip.corpus, clip.speaker, clip.gender, label, sha256)
 
 
-def _write_split(recordings: list[Recording], spool: str, scheme: str, cache: Path) -> Dataset:
-    # Without torchcodec datasets encodes no Audio, so the column is written as its storage and cast after.
-    columns = features(scheme)
-    storage = Features(columns | {"audio": {"bytes": Value("binary"), "path": Value("string")}})
-    rows = Dataset.from_generator(
-        _rows,
-        features=storage,
-        cache_dir=str(cache),
-        gen_kwargs={"recordings": recordings, "spool": spool},
-    )
-    return rows.cast_column("audio", Audio(sampling_rate=SAMPLE_RATE))
+def _accept_no_loss(skipped: list[Skipped]) -> None:
+    if lost := [f"  {skip.path}: {skip.reason}" for skip in skipped if skip.lost]:
+        headline = f"Nothing is written, as --strict asks: {len(lost)} recordings are at fault."
+        raise ValueError("\n".join([headline, *lost]))
 
 
-def _rows(recordings: list[Recording], spool: str) -> Iterator[dict]:
-    with Path(spool).open("rb") as file:
-        for recording in recordings:
-            clip = recording.clip
-            file.seek(recording.offset)
-            facts = asdict(clip)
-            del facts["path"], facts["id"]
+def _rows(
+    recordings: list[Recording], spool: Spool, scheme: str, window_seconds: float | None
+) -> Iterator[dict]:
+    classes = list(SCHEMES[scheme])
+    for recording in recordings:
+        clip, stored = recording.clip, recording.stored
+        flac = spool.read(stored)
+        pieces = {f"{clip.id}.flac": Checked(flac, stored.sha256, stored.seconds)}
+        if window_seconds:
+            windows = cut_windows(flac, window_seconds)
+            pieces = {f"{clip.id}-{number}.flac": window for number, window in enumerate(windows)}
+        facts = asdict(clip)
+        del facts["path"], facts["id"]
+        for name, piece in pieces.items():
             yield facts | {
-                "audio": {"bytes": file.read(recording.size), "path": f"{clip.id}.flac"},
-                "emotion": recording.label,
-                "duration": recording.seconds,
-                "sha256": recording.sha256,
+                "audio": {"bytes": piece.flac, "path": name},
+                "emotion": classes.index(recording.label),
+                "duration": piece.seconds,
+                "sha256": piece.sha256,
                 "fold": fold_of(clip.corpus, clip.speaker),
             }

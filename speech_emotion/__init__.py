@@ -4,13 +4,20 @@
 
     EmotionClassifier.from_pretrained("models/wav2vec2").predict("clip.wav")
 
-Importing this package also teaches transformers' Auto classes and `pipeline()` the spectrogram CNN.
+What needs torch is imported when it is asked for: preparing a dataset needs none. With it, or with
+`import speech_emotion.cnn`, transformers' Auto classes and `pipeline()` learn the spectrogram CNN.
 """
 
+from importlib import import_module
+
 from speech_emotion.audio import AudioError, load_audio
-from speech_emotion.inference import EmotionClassifier, Prediction
 from speech_emotion.labels import POLICY, SCHEMES, map_label
-from speech_emotion.models import ModelError
+
+_ON_DEMAND = {
+    "EmotionClassifier": "speech_emotion.inference",
+    "ModelError": "speech_emotion.models",
+    "Prediction": "speech_emotion.inference",
+}
 
 __all__ = [
     "POLICY",
@@ -22,3 +29,9 @@ __all__ = [
     "load_audio",
     "map_label",
 ]
+
+
+def __getattr__(name: str):
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ON_DEMAND[name]), name)

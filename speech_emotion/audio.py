@@ -42,16 +42,31 @@ def load_audio(source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS)
     Raises:
         AudioError: nothing there, no audio in it, damaged, too long, or samples that are not numbers.
     """
+    return to_contract(*decode_audio(source, max_seconds), max_seconds)
+
+
+def decode_audio(source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, int]:
+    """Decode a local file, or a file's bytes, as it is: its own rate and channels.
+
+    Args:
+        source: as in `load_audio`.
+        max_seconds: decoding stops soon after so many seconds, so that `to_contract` still sees the excess.
+
+    Returns:
+        float32 samples of shape [n] or [n, channels], and their sampling rate in Hz.
+
+    Raises:
+        AudioError: nothing there, no audio in it, or damaged.
+    """
     data = source if isinstance(source, bytes) else _read_file(Path(source))
     if not data:
         raise AudioError("The file is empty.")
     if data.startswith(_LFS_POINTER):
         raise AudioError("This is a Git LFS pointer, not the recording: run git lfs pull.")
     try:
-        samples, rate = _decode_soundfile(data, max_seconds)
+        return _decode_soundfile(data, max_seconds)
     except soundfile.LibsndfileError:
-        samples, rate = _decode_av(data, max_seconds)
-    return to_contract(samples, rate, max_seconds)
+        return _decode_av(data, max_seconds)
 
 
 def to_contract(samples: np.ndarray, rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
@@ -134,10 +149,15 @@ def check_speech(audio: np.ndarray) -> np.ndarray:
     return trimmed
 
 
-def encode_flac(audio: np.ndarray) -> bytes:
-    """Encode shape-[n] 16 kHz samples as 16-bit FLAC, the form in which the dataset stores clips."""
+def to_pcm(audio: np.ndarray) -> np.ndarray:
+    """Round shape-[n] samples in -1..1 to 16 bits, clipped: what decoding divides by 2**15 again."""
+    return np.clip(np.round(audio * 2**15), -(2**15), 2**15 - 1).astype("<i2")
+
+
+def encode_flac(pcm: np.ndarray) -> bytes:
+    """Encode shape-[n] 16 kHz int16 samples as FLAC, the form in which the dataset stores clips."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 

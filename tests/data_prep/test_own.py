@@ -150,7 +150,7 @@ def test_a_random_split_says_that_it_leaks(small_corpora, tmp_path, capsys):
 def test_a_protocol_that_cannot_be_is_refused_before_anything_is_decoded(
     small_corpora, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(build, "read_audio", None)
+    monkeypatch.setattr(build, "check_audio", None)
     with pytest.raises(ValueError, match="no corpus 'theirs' to leave out"):
         build_dataset(small_corpora, tmp_path / "out", protocol="leave_out:theirs", workers=1)
 

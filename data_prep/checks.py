@@ -1,0 +1,85 @@
+"""What a recording must be to enter the dataset, and the form in which it does."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from speech_emotion.audio import (
+    SAMPLE_RATE,
+    SILENCE_DBFS,
+    AudioError,
+    decode_audio,
+    encode_flac,
+    peak_dbfs,
+    to_contract,
+    to_pcm,
+    trim_silence,
+)
+
+MIN_SECONDS = 0.2  # shorter clips hold no syllable
+STUCK_SHARE = 0.5  # of the samples; more of them at the highest or lowest value are a flat line
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A recording that passed: 16 kHz mono FLAC, the SHA-256 of its 16-bit samples, and its duration."""
+
+    flac: bytes
+    sha256: str
+    seconds: float
+
+
+def check_audio(path: Path, trim_db: float | None) -> Checked | str:
+    """Decode a recording, once, and check and trim it.
+
+    Args:
+        path: where the recording is.
+        trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
+
+    Returns:
+        What enters the dataset, or the reason why nothing does.
+    """
+    try:
+        samples, rate = decode_audio(path)
+        audio = to_contract(samples, rate)
+    except AudioError as error:
+        return str(error)
+    if fault := find_fault(samples):
+        return fault
+    if trim_db is not None:
+        audio = trim_silence(audio, trim_db)
+    if audio.size < MIN_SECONDS * SAMPLE_RATE:
+        return f"shorter than {MIN_SECONDS:g} s" + (" without its silence" if trim_db is not None else "")
+    return pack(to_pcm(audio))
+
+
+def find_fault(samples: np.ndarray) -> str | None:
+    """Say why decoded samples hold no sound, at their own rate: resampling would blur a flat line.
+
+    A flat line is one value throughout, give or take what counts as silence; or more than half of the samples
+    within one 16-bit step of the highest or the lowest, as where clipping has left only a square wave.
+
+    Args:
+        samples: shape [n] or [n, channels], floats.
+
+    Returns:
+        The reason, or None for a sound.
+    """
+    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
+    mono = np.clip(mono, -1, 1)  # what 16 bits can hold of floats beyond full scale
+    if np.abs(mono).max() < 10 ** (SILENCE_DBFS / 20):
+        return f"silent: its peak is below {SILENCE_DBFS:g} dBFS"
+    if peak_dbfs(mono) < SILENCE_DBFS:
+        return "a flat line: every sample has the same value"
+    step = 2**-15
+    stuck = (mono >= mono.max() - step) | (mono <= mono.min() + step)
+    if stuck.mean() > STUCK_SHARE:
+        return "clipped to a flat line: most samples have the highest or the lowest value"
+    return None
+
+
+def pack(pcm: np.ndarray) -> Checked:
+    """Encode shape-[n] 16 kHz int16 samples; FLAC loses none, so the hash is of what it decodes to."""
+    return Checked(encode_flac(pcm), hashlib.sha256(pcm.tobytes()).hexdigest(), pcm.size / SAMPLE_RATE)
