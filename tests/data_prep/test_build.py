@@ -11,8 +11,10 @@ import soundfile
 from conftest import ROOT, voice, write_wav
 from datasets import Audio, load_dataset, load_from_disk
 
-from data_prep.build import build_dataset
+from data_prep.build import build_dataset, cut_windows
+from data_prep.checks import pack
 from data_prep.schema import features
+from speech_emotion.audio import load_audio, to_pcm
 from speech_emotion.data import open_dataset, read_clip
 
 
@@ -102,6 +104,43 @@ def test_a_scheme_that_drops_a_label_says_so(small_corpora, tmp_path):
     assert [skip.reason for skip in skipped] == ["'sleepiness' has no label in core8"]
     names = dataset["train"].features["emotion"].names
     assert [names[index] for index in dataset["train"]["emotion"]] == ["happy"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "windows"),
+    [(0.3, [0.3]), (2.0, [2.0]), (2.9, [2.0]), (3.0, [2.0, 1.0]), (4.0, [2.0, 2.0]), (5.5, [2.0, 2.0, 1.5])],
+)
+def test_windows_lie_side_by_side_and_a_rest_counts_from_half_a_window(seconds, windows):
+    clip = pack(to_pcm(voice(seconds=seconds)))
+    pieces = cut_windows(clip.flac, 2.0)
+    assert [piece.seconds for piece in pieces] == windows
+    joined = np.concatenate([load_audio(piece.flac) for piece in pieces])
+    np.testing.assert_array_equal(joined, load_audio(clip.flac)[: joined.size])
+
+
+def test_windows_stay_in_the_split_of_their_clip_and_keep_its_facts(small_corpora, small_dataset, tmp_path):
+    clips = load_from_disk(small_dataset)
+    result = prepare("--corpora", small_corpora, "--output", tmp_path / "out", "--window_seconds", 0.4)
+    assert result.returncode == 0, result.stderr
+    for split, rows in open_dataset(str(tmp_path / "out")).items():
+        names = {row["audio"]["path"] for row in clips[split].cast_column("audio", Audio(decode=False))}
+        assert {row["audio"]["path"].rpartition("-")[0] + ".flac" for row in rows} == names
+        assert set(rows["speaker"]) == set(clips[split]["speaker"])
+        assert len({row["audio"]["path"] for row in rows}) == len(rows) > len(names)
+        for row in rows:
+            audio = read_clip(row)
+            assert row["duration"] == pytest.approx(audio.size / 16_000)
+            assert row["sha256"] == hashlib.sha256(to_pcm(audio).tobytes()).hexdigest()
+
+
+def test_windows_too_short_for_a_syllable_are_refused(small_corpora, tmp_path):
+    with pytest.raises(ValueError, match=r"0\.4 s or longer"):
+        build_dataset(small_corpora, tmp_path / "out", window_seconds=0.1)
+
+
+def test_preparing_needs_no_torch():
+    code = "import sys, data_prep.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_the_command_prints_a_table_and_a_second_run_replaces_the_first(small_corpora, tmp_path):
