@@ -1,0 +1,166 @@
+"""How fast `python -m data_prep` is, beside librosa, and what it takes as the corpora grow.
+
+    pip install -r requirements-bench.txt
+    python benchmarks/prepare.py --corpora corpora
+
+Beside librosa: the same files in one process, as notebooks of this field do it: `librosa.load(path, sr=16000)`
+alone, and then with the rest of what `data_prep` does to a file, trimming and FLAC. Growth: copies of RAVDESS
+under other names, one sample of each changed by less than a hundredth, so that none is dropped as a double. Every
+run is a fresh process, its start included. Takes about 12 GB of scratch space.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import soundfile
+from machine import RESULTS, save_result
+
+ROOT = Path(__file__).parent.parent
+SUFFIXES = {".wav", ".mp3"}
+PUBLISHED_TWICE = {"03-01-03-01-02-02-07.wav"}  # the same samples as another of RAVDESS
+MOST_COPIES = 32  # of a recording, each told from the others even where it is resampled
+INTERVAL = 0.2  # seconds between two looks at the memory
+PACKAGES = ["datasets", "librosa", "numpy", "pyarrow", "soundfile", "soxr"]
+
+LOAD = """
+import json, sys, librosa
+for path in json.load(sys.stdin):
+    librosa.load(path, sr=16000)
+"""
+LOAD_TRIM_SAVE = """
+import json, sys, librosa, soundfile
+for number, path in enumerate(json.load(sys.stdin)):
+    audio, rate = librosa.load(path, sr=16000)
+    trimmed, _ = librosa.effects.trim(audio, top_db=30)
+    soundfile.write(f"{sys.argv[1]}/{number}.flac", trimmed, rate)
+"""
+
+
+def main() -> None:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--corpora", type=Path, default=Path("corpora"), help="folder that holds the corpora")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[500, 5_000, 50_000], help="clips")
+    parser.add_argument("--scratch", type=Path, help="folder for the copies (default: the system's)")
+    parser.add_argument("--output", type=Path, default=RESULTS / "prepare.json")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
+        figures = {
+            "memory": "largest sum over all processes, looked at every 0.2 s; PSS counts shared pages once",
+            "against_librosa": compare(args.corpora, Path(scratch)),
+            "growth": [],
+        }
+        for size in args.sizes:
+            figures["growth"].append(measure_growth(args.corpora, Path(scratch, "copies"), size))
+            print(figures["growth"][-1])
+    save_result(args.output, figures, PACKAGES)
+
+
+def compare(corpora: Path, scratch: Path) -> dict:
+    """Prepare the corpora with `data_prep` and with librosa."""
+    files = sorted(str(path) for path in corpora.rglob("*") if path.suffix.lower() in SUFFIXES)
+    rates = Counter(soundfile.info(file).samplerate for file in files)  # reads them into memory's reach, too
+    flacs = scratch / "flacs"
+    flacs.mkdir()
+    command = [sys.executable, "-c"]
+    listed = json.dumps(files)
+    ours = run(prepare_command(corpora, scratch / "emotion"))["seconds"]
+    load = run([*command, LOAD], listed)["seconds"]
+    job = run([*command, LOAD_TRIM_SAVE, str(flacs)], listed)["seconds"]
+    result = {
+        "files": len(files),
+        "files_by_rate_hz": dict(rates.most_common()),
+        "data_prep_seconds": ours,
+        "librosa_load_seconds": load,
+        "librosa_load_trim_save_seconds": job,
+        "times_faster_than_load": round(load / ours, 2),
+        "times_faster_than_load_trim_save": round(job / ours, 2),
+    }
+    print(result)
+    return result
+
+
+def measure_growth(corpora: Path, folder: Path, size: int) -> dict:
+    """Prepare so many clips; the folder grows from one size to the next."""
+    make_copies(corpora, folder, size)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        figures = run(prepare_command(folder, Path(scratch, "emotion")))
+        report = json.loads(Path(scratch, "emotion", "preparation.json").read_text())
+        size_on_disk = sum(path.stat().st_size for path in Path(scratch).rglob("*.arrow"))
+    if report["skipped"]:
+        raise SystemExit(f"{len(report['skipped'])} of {size} clips were left out.")
+    return {"clips": size, "dataset_mb": round(size_on_disk / 1e6), **figures}
+
+
+def make_copies(corpora: Path, folder: Path, size: int) -> None:
+    """Fill a folder up to so many clips of RAVDESS; the first code of a name is free, and numbers the copies."""
+    names = re.compile(r"03(-\d\d){6}\.wav")
+    sources = sorted(path for path in corpora.rglob("03-*.wav") if names.fullmatch(path.name))
+    sources = [path for path in sources if path.name not in PUBLISHED_TWICE]
+    if size > MOST_COPIES * len(sources):
+        raise SystemExit(f"{len(sources)} recordings of RAVDESS are too few for {size} clips.")
+    folder.mkdir(exist_ok=True)
+    for number in range(len(list(folder.iterdir())), size):
+        source, copy = sources[number % len(sources)], number // len(sources)
+        content = bytearray(source.read_bytes())
+        content[len(content) // 4 * 2] ^= 8 * copy  # in the low byte of a 16-bit sample in the middle
+        (folder / f"{copy:02}{source.name[2:]}").write_bytes(content)
+    os.sync()  # what is still being written is not to be measured
+
+
+def prepare_command(corpora: Path, output: Path) -> list[str]:
+    """Give the command that a user would type."""
+    return [sys.executable, "-m", "data_prep", "--corpora", str(corpora.resolve()), "--output", str(output)]
+
+
+def run(command: list[str], standard_input: str = "") -> dict:
+    """Run a command and give its seconds, and the peak memory of it and all its processes in MB."""
+    peak = Counter()
+    with tempfile.TemporaryFile("w+") as listed, tempfile.TemporaryFile("w+") as errors:
+        listed.write(standard_input)
+        listed.seek(0)
+        started = time.monotonic()
+        process = psutil.Popen(command, cwd=ROOT, stdin=listed, stdout=subprocess.DEVNULL, stderr=errors)
+        while True:
+            peak |= memory(process)  # the larger of the two, for either kind
+            try:
+                code = process.wait(INTERVAL)
+                break
+            except psutil.TimeoutExpired:
+                continue
+        seconds = time.monotonic() - started
+        errors.seek(0)
+        if code:
+            raise SystemExit(f"{command[1:4]} failed: {errors.read()[-2_000:]}")
+    return {"seconds": round(seconds, 1)} | {f"peak_{kind}_mb": round(peak[kind] / 1e6) for kind in peak}
+
+
+def memory(process: psutil.Process) -> Counter:
+    """Add up the memory of a process and all below it, in bytes."""
+    total = Counter()
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return total
+    for member in family:
+        try:
+            facts = member.memory_full_info()
+        except psutil.Error:  # it ended meanwhile
+            continue
+        total.update({"pss": facts.pss, "rss": facts.rss})
+    return total
+
+
+if __name__ == "__main__":
+    main()
