@@ -3,10 +3,10 @@
     pip install -r requirements-bench.txt
     python benchmarks/prepare.py --corpora corpora
 
-Beside librosa: the same files in one process, as notebooks of this field do it: `librosa.load(path, sr=16000)`
+Beside librosa: the same files in one process, as notebooks of this field do: `librosa.load(path, sr=16000)`
 alone, and then with the rest of what `data_prep` does to a file, trimming and FLAC. Growth: copies of RAVDESS
-under other names, one sample of each changed by less than a hundredth, so that none is dropped as a double. Every
-run is a fresh process, its start included. Takes about 12 GB of scratch space.
+under other names, one sample of each changed by less than a hundredth, so that none is dropped as a double.
+Every run is a fresh process, its start included. Takes about 12 GB of scratch space.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def measure_growth(corpora: Path, folder: Path, size: int) -> dict:
 
 
 def make_copies(corpora: Path, folder: Path, size: int) -> None:
-    """Fill a folder up to so many clips of RAVDESS; the first code of a name is free, and numbers the copies."""
+    """Fill a folder up to so many clips of RAVDESS; the first code of a name numbers the copies."""
     names = re.compile(r"03(-\d\d){6}\.wav")
     sources = sorted(path for path in corpora.rglob("03-*.wav") if names.fullmatch(path.name))
     sources = [path for path in sources if path.name not in PUBLISHED_TWICE]

@@ -16,11 +16,12 @@ import os
 import sys
 import tempfile
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 
 import datasets
 
-from data_prep import download, explore
 from data_prep.build import Skipped, build_dataset, count_reasons, summarise
 from data_prep.corpora import crema_d
 from data_prep.own import UNKNOWN, export_dataset
@@ -30,8 +31,9 @@ from speech_emotion.audio import TRIM_DB
 from speech_emotion.hub import PublishError
 from speech_emotion.labels import SCHEMES
 
-# What may stand first on the command line in place of the build's options.
-COMMANDS = {"download": download.main, "explore": explore.main}
+# What may stand first on the command line in place of the build's options, and the module whose main it runs:
+# imported only then, because pictures need torch, which takes seconds and memory that decoding does not.
+COMMANDS = {"download": "data_prep.download", "explore": "data_prep.explore"}
 
 UNTOUCHED = "A dataset made before is as it was; the same command goes on from what is decoded."
 
@@ -40,7 +42,7 @@ def main() -> None:
     """Run the command line."""
     command, *rest = sys.argv[1:] or [""]
     if command in COMMANDS:
-        COMMANDS[command](rest)
+        import_module(COMMANDS[command]).main(rest)
     else:
         build()
 
@@ -55,10 +57,12 @@ def build() -> None:
     datasets.disable_progress_bars()  # ours counts clips
     try:
         args.output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".hub_dataset-") as scratch:
+        with ExitStack() as stack:
             if args.hub_dataset:
+                scratch = tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".hub_dataset-")
                 columns = (args.audio_column, args.label_column, args.speaker_column)
-                args.own.append(export_dataset(args.hub_dataset, Path(scratch), *columns))
+                folder = Path(stack.enter_context(scratch))
+                args.own.append(export_dataset(args.hub_dataset, folder, *columns))
             dataset, skipped = build_dataset(
                 args.corpora,
                 args.output,

@@ -177,7 +177,8 @@ def build_dataset(
 
     Raises:
         ValueError: no usable recording, one that `strict` does not accept, a table that cannot be read, a
-            protocol that these clips do not allow, windows too short, or something else in the way of the output.
+            protocol that these clips do not allow, windows too short, or something else in the way of the
+            output.
         OSError: no room for the dataset, or no permission. What was decoded stays for the next run.
     """
     if output.exists() and any(output.iterdir()) and not (output / REPORT).exists():

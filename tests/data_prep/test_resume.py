@@ -51,13 +51,13 @@ def children(pid: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def many_corpora(tmp_path_factory) -> Path:
-    """240 clips of a few actors, long enough to be interrupted, and a damaged one."""
+    """240 clips of 15 actors, long enough to be interrupted, and a damaged one."""
     root = tmp_path_factory.mktemp("many")
     for number in range(240):
-        emotion, repetition, actor = 1 + number % 8, number // 8, 1 + number % 5
-        name = f"03-01-{emotion:02}-01-01-{repetition:02}-{actor:02}.wav"
+        emotion, statement, actor = 1 + number % 8, 1 + number // 8 % 2, 1 + number // 16
+        name = f"03-01-{emotion:02}-01-{statement:02}-01-{actor:02}.wav"
         write_wav(root / name, voice(100 + number, seconds=4, seed=number), 48_000)
-    (root / "03-01-01-01-01-99-01.wav").write_bytes(b"RIFF")
+    (root / "03-01-01-01-01-02-01.wav").write_bytes(b"RIFF")
     return root
 
 
@@ -254,4 +254,4 @@ def test_strict_lists_every_lost_recording_and_writes_nothing(small_corpora, tmp
 def test_reasons_are_counted_in_the_report(many_corpora, unbroken):
     report = json.loads(unbroken["preparation.json"])
     assert report["counts"] == {"This file is not audio, or it is damaged beyond reading.": 1}
-    assert [skip["path"] for skip in report["skipped"]] == ["03-01-01-01-01-99-01.wav"]
+    assert [skip["path"] for skip in report["skipped"]] == ["03-01-01-01-01-02-01.wav"]
