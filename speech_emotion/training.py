@@ -73,8 +73,8 @@ class EmotionTrainer(Trainer):
 class LengthSampler(torch.utils.data.Sampler):
     """Batches of clips of about one length, in random order; torch's global seed decides.
 
-    transformers' own LengthGroupedSampler goes from long to short through 50 batches at a time. Corpora differ
-    in length, so that is from corpus to corpus, and training suffers.
+    transformers' own LengthGroupedSampler goes from long to short through 50 batches at a time. Corpora
+    differ in length, so that is from corpus to corpus, and training suffers.
 
     Args:
         durations: of the clips.
