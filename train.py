@@ -83,6 +83,10 @@ class Recipe:
             "trained one after another (default: the splits as prepared)"
         },
     )
+    summary: Path | None = field(
+        default=None,
+        metadata={"help": "where the figures of several protocols go (default: protocols.json in model_dir)"},
+    )
     augmentation: bool = field(default=True, metadata={"help": "change training clips at random"})
     mixup: float = field(default=0.0, metadata={"help": "alpha of mix-up for every second batch; 0: none"})
 
@@ -170,7 +174,8 @@ def main() -> None:
         reports[protocol] = train(recipe, args, splits, heard, folder, output / "states")
     if args.process_index == 0:
         if len(runs) > 1:
-            file = recipe.model_dir / "protocols.json"
+            file = recipe.summary or recipe.model_dir / "protocols.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(summarise(reports), indent=1) + "\n")
         if recipe.push_model_to:
             try:

@@ -188,12 +188,7 @@ def build_dataset(
             f"Windows must be {2 * MIN_SECONDS:g} s or longer: half a window is the shortest clip."
         )
     own_sources = list(own_sources)
-    folders = [folder for folder in (root, *(source.parent for source in own_sources)) if folder]
-    clips, skipped = find_clips(root) if root else ([], [])
-    own_clips, own_skipped = find_own(own_sources)
-    labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
-    skipped += own_skipped + unlabelled
-    clips = [clip for clip in clips + own_clips if clip.id in labels]
+    clips, labels, skipped = gather(root, own_sources, scheme, crema_d_label)
     if clips:  # says before the long decoding that these speakers do not allow a protocol
         assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed)
     partial_folder = output.parent / f".{output.name}.partial"
@@ -202,6 +197,7 @@ def build_dataset(
         try:
             recordings, refused = _decode(clips, labels, spool, trim_db, workers)
             recordings, doubles = drop_duplicates(recordings)
+            folders = [folder for folder in (root, *(source.parent for source in own_sources)) if folder]
             skipped = [skip.seen_from(folders) for skip in skipped + refused + doubles]
             if strict:
                 _accept_no_loss(skipped)
@@ -232,15 +228,34 @@ def build_dataset(
             "protocol": protocol,
             "leaks_speakers": leaks_speakers(protocol),
             "seed": seed,
-            "counts": count_reasons(skipped),
-            "skipped": [{"path": str(skip.path), "reason": skip.reason} for skip in skipped],
         }
-        (fresh / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+        write_report(fresh / REPORT, report, skipped)
         if output.exists():
             output.rename(partial_folder / "replaced")
         fresh.rename(output)
         shutil.rmtree(partial_folder)
     return DatasetDict.load_from_disk(output), skipped
+
+
+def gather(
+    root: Path | None, own_sources: list[Path], scheme: str, crema_d_label: str
+) -> tuple[list[Clip], dict[str, str], list[Skipped]]:
+    """Find the clips that have a label in the scheme, their labels by the clips' ids, and what has none."""
+    clips, skipped = find_clips(root) if root else ([], [])
+    own_clips, own_skipped = find_own(own_sources)
+    labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
+    return (
+        [clip for clip in clips + own_clips if clip.id in labels],
+        labels,
+        skipped + own_skipped + unlabelled,
+    )
+
+
+def write_report(path: Path, settings: dict, skipped: list[Skipped]) -> None:
+    """Write how a dataset was made, and every file left out."""
+    left_out = [{"path": str(skip.path), "reason": skip.reason} for skip in skipped]
+    report = settings | {"counts": count_reasons(skipped), "skipped": left_out}
+    path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def drop_duplicates(recordings: list[Recording]) -> tuple[list[Recording], list[Skipped]]:
