@@ -5,6 +5,7 @@ in its `report.json`):
 
     accelerate launch train.py --model facebook/wav2vec2-base --model_dir models/wav2vec2 --bf16
     accelerate launch train.py --model cnn --model_dir models/cnn --bf16 --num_train_epochs 40
+    accelerate launch train.py --model cnn-mfcc --model_dir outputs/cnn-mfcc --num_train_epochs 40
 
 Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --cpu
 --num_processes 2 train.py ...`. To go on after an interruption, give the same command once more with
@@ -46,7 +47,7 @@ from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_stat
 from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import fit_temperature
-from speech_emotion.models import CNN, last_linear, new_classifier
+from speech_emotion.models import CNNS, last_linear, new_classifier
 from speech_emotion.training import (
     Collator,
     EmotionTrainer,
@@ -62,7 +63,9 @@ from speech_emotion.training import (
 class Recipe:
     """What is trained on what."""
 
-    model: str = field(default="facebook/wav2vec2-base", metadata={"help": "hub id, folder, or `cnn`"})
+    model: str = field(
+        default="facebook/wav2vec2-base", metadata={"help": "hub id, folder, `cnn` or `cnn-mfcc`"}
+    )
     model_dir: Path = field(
         default=Path("outputs/model"),
         metadata={"help": "the finished model folder; with several protocols, one folder in it for each"},
@@ -329,8 +332,8 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
     parser = HfArgumentParser((Recipe, Arguments), description=__doc__)
     recipe, args = parser.parse_args_into_dataclasses()
     args.output_dir = args.output_dir or f"outputs/{recipe.model_dir.name}"
-    if recipe.model == CNN and (recipe.linear_probe or recipe.frozen_layers is not None or recipe.lora_rank):
-        raise SystemExit("The CNN is trained from the start: it has nothing to freeze, to probe or to adapt.")
+    if recipe.model in CNNS and (recipe.linear_probe or recipe.frozen_layers is not None or recipe.lora_rank):
+        raise SystemExit("A CNN is trained from the start: it has nothing to freeze, to probe or to adapt.")
     if recipe.kept_copies is not None and (not recipe.frozen_layers or recipe.lora_rank):
         raise SystemExit("--kept_copies needs --frozen_layers of at least 1, and no --lora_rank.")
     return recipe, args

@@ -5,7 +5,7 @@
     EmotionClassifier.from_pretrained("models/wav2vec2").predict("clip.wav")
 
 What needs torch is imported when it is asked for: preparing a dataset needs none. With it, or with
-`import speech_emotion.cnn`, transformers' Auto classes and `pipeline()` learn the spectrogram CNN.
+`import speech_emotion.models`, transformers' Auto classes and `pipeline()` learn the CNNs.
 """
 
 from importlib import import_module

@@ -1,12 +1,13 @@
 """The spectrogram CNN: a compact residual network on the log-mel spectrogram, as a transformers model.
 
-Raw waveform in, log-mel inside, so that `pipeline("audio-classification")` opens it like any other model once
-this module is imported. Its feature extractor is transformers' own Wav2Vec2FeatureExtractor, which pads and
-scales waveforms.
+Raw waveform in, spectrogram inside, so that `pipeline("audio-classification")` opens it like any other model
+once this module is imported. Its feature extractor is transformers' own Wav2Vec2FeatureExtractor, which pads
+and scales waveforms.
 """
 
 import torch
 from torch import nn
+from torchaudio.functional import create_dct
 from torchaudio.transforms import FrequencyMasking, MelSpectrogram, TimeMasking
 from transformers import (
     AutoConfig,
@@ -18,25 +19,35 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from speech_emotion import features
 from speech_emotion.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
+
+INPUT_FEATURES = ("log_mel", "mfcc", "stack")
 
 
 class SpectrogramCNNConfig(PreTrainedConfig):
     """Shape of the network.
 
     Args:
+        input_features: what the convolutions see of the waveform, rows over frames every 10 ms. `log_mel`:
+            the natural logarithm of the power in `n_mels` mel bands. `mfcc`: its first `n_mfcc` cepstral
+            coefficients. `stack`, what many older projects use: zero-crossing rate, RMS level, twelve rows of
+            chroma, then `mfcc`. `speech_emotion.features` defines each.
+        n_mfcc: cepstral coefficients, from number 0 up.
         n_mels: mel bands between `f_min` and half the sampling rate.
         f_min: lowest frequency in Hz.
         widths: channels of the residual stages; each halves time and frequency.
         blocks: residual blocks in each stage.
         dropout: before the classifier.
-        freq_mask: widest band SpecAugment hides in training, in mel bands.
+        freq_mask: widest band SpecAugment hides in training, in rows.
         time_mask: longest stretch SpecAugment hides in training, in frames of 10 ms.
         masks: how many of each SpecAugment hides in a clip.
     """
 
     model_type = "spectrogram-cnn"
 
+    input_features: str = "log_mel"
+    n_mfcc: int = 40
     n_mels: int = 80
     f_min: float = 50.0
     widths: list[int] | tuple[int, ...] = (32, 64, 128, 160)
@@ -74,6 +85,9 @@ class SpectrogramCNN(PreTrainedModel):
 
     def __init__(self, config: SpectrogramCNNConfig):
         super().__init__(config)
+        if config.input_features not in INPUT_FEATURES:
+            known = ", ".join(INPUT_FEATURES)
+            raise ValueError(f"input_features is {config.input_features!r}; it can be {known}.")
         # Its filters are computed here, which transformers' loading on the meta device would prevent. Zero
         # padding at the edges, not reflection: a clip's frames do not depend on what its batch pads.
         with torch.device("cpu"):
@@ -86,6 +100,11 @@ class SpectrogramCNN(PreTrainedModel):
                 n_mels=config.n_mels,
                 pad_mode="constant",
             )
+            if config.input_features != "log_mel":
+                self.register_buffer("dct", create_dct(config.n_mfcc, config.n_mels, norm="ortho"))
+            if config.input_features == "stack":
+                bins = self.mel.n_fft // 2 + 1
+                self.register_buffer("classes", features.pitch_classes(bins, SAMPLE_RATE, config.f_min))
         self.freq_mask = FrequencyMasking(config.freq_mask, iid_masks=True)
         self.time_mask = TimeMasking(config.time_mask, iid_masks=True, p=0.3)
         stages, width_in = [], 1
@@ -116,11 +135,11 @@ class SpectrogramCNN(PreTrainedModel):
         Returns:
             `logits` of [batch, num_labels], and `loss`.
         """
-        features, mask = self.log_mel(input_values, attention_mask)
+        hidden, mask = self.rows(input_values, attention_mask)
+        hidden, mask = hidden.unsqueeze(1), mask.unsqueeze(1)
         if self.training:
             for _ in range(self.config.masks):
-                features = self.time_mask(self.freq_mask(features))
-        hidden = features
+                hidden = self.time_mask(self.freq_mask(hidden))
         for stage in self.stages:
             hidden, mask = stage(hidden, mask)
         pooled = torch.cat(_mean_and_std(hidden, mask), dim=1)
@@ -128,26 +147,29 @@ class SpectrogramCNN(PreTrainedModel):
         loss = nn.functional.cross_entropy(logits, labels) if labels is not None else None
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
-    def log_mel(
+    def rows(
         self, input_values: torch.Tensor, attention_mask: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the log-mel spectrogram, [batch, 1, mels, frames], and its mask, [batch, 1, 1, frames].
+        """Compute the input features, [batch, rows, frames], and their mask, [batch, 1, frames].
 
         Every clip has mean 0 and deviation 1 over its own frames, so loudness does not matter; padding is 0.
         """
+        kind = self.config.input_features
         if attention_mask is None:
             attention_mask = torch.ones_like(input_values)
         # bf16 has too few digits for a spectrum, so autocast stays out of it.
         with torch.autocast(input_values.device.type, enabled=False):
             waves = input_values.float() * attention_mask
-            features = torch.log(self.mel(waves) + 1e-5).unsqueeze(1)
-            frames = attention_mask.sum(1) // HOP_LENGTH + 1
-            mask = torch.arange(features.shape[-1], device=features.device) < frames[:, None]
-            mask = mask[:, None, None, :].to(features.dtype)
-            count = mask.sum((2, 3), keepdim=True) * features.shape[2]
-            features = features - (features * mask).sum((2, 3), keepdim=True) / count
-            deviation = ((features * mask) ** 2).sum((2, 3), keepdim=True).div(count).sqrt()
-            return features * mask / (deviation + 1e-5), mask
+            spectrum = self.mel.spectrogram(waves)
+            rows = torch.log(self.mel.mel_scale(spectrum) + features.LOG_FLOOR)
+            if kind != "log_mel":
+                rows = features.mfcc(rows, self.dct)
+            if kind == "stack":
+                frames = features.frame_waves(waves, FRAME_LENGTH, HOP_LENGTH)
+                curves = [features.zero_crossing_rate(frames), features.root_mean_square(frames)]
+                rows = torch.cat([torch.stack(curves, 1), features.chroma(spectrum, self.classes), rows], 1)
+            mask = features.frame_mask(attention_mask, HOP_LENGTH, rows.shape[2])
+            return features.standardise(rows, mask, each_row=kind != "log_mel"), mask
 
 
 def _mean_and_std(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,9 +17,10 @@ from transformers import (
 from transformers.utils import cached_file
 
 from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.cnn import SpectrogramCNN, SpectrogramCNNConfig
+from speech_emotion.cnn import SpectrogramCNN
+from speech_emotion.cnn_mfcc import MfccCNN
 
-CNN = "cnn"  # the name that makes a new spectrogram CNN instead of loading a checkpoint
+CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
 
 
 class ModelError(ValueError):
@@ -32,8 +33,8 @@ def new_classifier(
     """Make a classifier to be trained.
 
     Args:
-        name: `cnn`, or a folder or hub id of an encoder, which gets a new head, or of a classifier, which
-            keeps its own where that has as many classes.
+        name: `cnn` or `cnn-mfcc`, or a folder or hub id of an encoder, which gets a new head, or of a
+            classifier, which keeps its own where that has as many classes.
         labels: the class names in the order of the outputs.
         changes: fields of the model's config to set.
 
@@ -45,8 +46,9 @@ def new_classifier(
         "label2id": {label: i for i, label in enumerate(labels)},
     }
     fields = labelling | (changes or {})
-    if name == CNN:
-        model = SpectrogramCNN(SpectrogramCNNConfig(**fields))
+    if name in CNNS:
+        network = CNNS[name]
+        model = network(network.config_class(**fields))
         extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
         return model, extractor, {parameter for parameter, _ in model.named_parameters()}
     model, report = AutoModelForAudioClassification.from_pretrained(

@@ -67,6 +67,16 @@ def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp
     assert "was off by" in classifier.calibration
 
 
+def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
+    train(
+        *("--model", "cnn-mfcc", "--data", small_dataset, "--model_dir", tmp_path / "model"),
+        *("--output_dir", tmp_path / "run", "--num_train_epochs", 1, "--per_device_train_batch_size", 4),
+    )
+    report = json.loads((tmp_path / "model" / "report.json").read_text())
+    assert (report["architecture"], report["parameters"]) == ("MfccCNN", 55_656)
+    assert sum(map(sum, report["confusion_matrix"])) == report["clips"]
+
+
 def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     encoder_folder, small_dataset, tmp_path
 ):

@@ -7,10 +7,12 @@ from transformers import pipeline
 from speech_emotion.models import extract, load_classifier, new_classifier
 
 
-@pytest.fixture(scope="module")
-def cnn():
+@pytest.fixture(scope="module", params=["log_mel", "mfcc", "stack"])
+def cnn(request):
     torch.manual_seed(0)
-    model, extractor, _ = new_classifier("cnn", ["happy", "sad", "calm"])
+    model, extractor, _ = new_classifier(
+        "cnn", ["happy", "sad", "calm"], {"input_features": request.param, "freq_mask": 8}
+    )
     return model.eval(), extractor
 
 
@@ -31,6 +33,22 @@ def test_loudness_does_not_matter(cnn):
     model, extractor = cnn
     loud, quiet = (model(**extract(extractor, [voice(level=level)])).logits for level in (0.8, 0.05))
     torch.testing.assert_close(loud, quiet, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("log_mel", 80), ("mfcc", 40), ("stack", 1 + 1 + 12 + 40)])
+@torch.inference_mode()
+def test_its_input_has_rows_over_frames_of_10_ms(kind, rows):
+    model, extractor, _ = new_classifier("cnn", ["happy", "sad"], {"input_features": kind})
+    found, mask = model.rows(**extract(extractor, [voice(seconds=1.0), voice(seconds=0.5)]))
+    assert found.shape == (2, rows, 101)
+    assert mask.sum(2).flatten().tolist() == [101, 51]
+    assert found.isfinite().all()
+    assert (found[1, :, 51:] == 0).all()
+
+
+def test_an_input_it_does_not_know_is_an_error():
+    with pytest.raises(ValueError, match="input_features is 'lpc'; it can be log_mel, mfcc, stack"):
+        new_classifier("cnn", ["happy", "sad"], {"input_features": "lpc"})
 
 
 def test_spec_augment_works_in_training_only(cnn):

@@ -1,0 +1,99 @@
+"""Spectrogram features computed inside a model, in torch: what every waveform CNN here sees.
+
+librosa defines the same quantities for one clip, in numpy, and the tests compare with it. Here they are
+batched, on the model's device, and indifferent to the padding that a clip gets beside longer ones: around a
+clip there is silence.
+"""
+
+import torch
+from torch import nn
+
+LOG_FLOOR = 1e-5  # added to a power before its logarithm, so that silence has one
+
+
+def frame_waves(waves: torch.Tensor, frame_length: int, hop_length: int) -> torch.Tensor:
+    """Cut [batch, samples] into frames centred on multiples of the hop, silence around the clip.
+
+    Returns:
+        [batch, frames, frame_length], `samples // hop_length + 1` frames.
+    """
+    silence = (frame_length // 2, frame_length // 2)
+    return nn.functional.pad(waves, silence).unfold(1, frame_length, hop_length)
+
+
+def zero_crossing_rate(frames: torch.Tensor) -> torch.Tensor:
+    """Share of a frame's samples whose sign is not the one before: [..., samples] to [...], within 0 to 1."""
+    negative = frames < 0
+    return (negative[..., 1:] != negative[..., :-1]).sum(-1) / frames.shape[-1]
+
+
+def root_mean_square(frames: torch.Tensor) -> torch.Tensor:
+    """Level of frames, in the waveform's unit: [..., samples] to [...]."""
+    return frames.square().mean(-1).sqrt()
+
+
+def pitch_classes(bins: int, sample_rate: int, lowest: float) -> torch.Tensor:
+    """Make the matrix that sums a spectrum into chroma: every bin goes to the pitch class nearest to it.
+
+    Args:
+        bins: of the spectrum, from 0 Hz to half the sampling rate.
+        sample_rate: in Hz.
+        lowest: frequency in Hz below which a bin belongs to none.
+
+    Returns:
+        [12, bins] of 0 and 1; row 0 is C, row 9 is A (440 Hz and its octaves).
+    """
+    frequencies = torch.linspace(0, sample_rate / 2, bins)
+    semitones = torch.log2(frequencies.clamp(min=1.0) / 440.0).mul(12).round().long() + 9
+    return nn.functional.one_hot(semitones % 12, 12).T * (frequencies >= lowest).float()
+
+
+def chroma(spectrum: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Sum power by pitch class (Fujishima, 1999), whatever the octave.
+
+    Args:
+        spectrum: power, [batch, bins, frames].
+        classes: what `pitch_classes` makes.
+
+    Returns:
+        [batch, 12, frames] without a unit: the strongest class of a frame is 1, in silence all are 0.
+    """
+    energy = classes @ spectrum
+    return energy / energy.amax(1, keepdim=True).clamp(min=LOG_FLOOR)
+
+
+def mfcc(log_mel: torch.Tensor, dct: torch.Tensor) -> torch.Tensor:
+    """Compute mel-frequency cepstral coefficients (Davis and Mermelstein, 1980).
+
+    Args:
+        log_mel: natural logarithm of the power in mel bands, [batch, mels, frames].
+        dct: [mels, coefficients], as `torchaudio.functional.create_dct` makes it.
+
+    Returns:
+        [batch, coefficients, frames], in natural logarithms: librosa's, in decibels, are 10 / ln 10 as large.
+    """
+    return dct.T @ log_mel
+
+
+def frame_mask(attention_mask: torch.Tensor, hop_length: int, frames: int) -> torch.Tensor:
+    """Say which frames lie within the clips: [batch, samples] of 1 and 0 to [batch, 1, frames], as floats."""
+    count = attention_mask.sum(1) // hop_length + 1
+    return (torch.arange(frames, device=attention_mask.device) < count[:, None]).float().unsqueeze(1)
+
+
+def standardise(rows: torch.Tensor, mask: torch.Tensor, each_row: bool) -> torch.Tensor:
+    """Give every clip mean 0 and deviation 1 over its own frames; padding becomes 0.
+
+    Args:
+        rows: [batch, rows, frames].
+        mask: [batch, 1, frames].
+        each_row: row by row, for rows of different units; else over all, which keeps a spectrum's shape.
+
+    Returns:
+        [batch, rows, frames].
+    """
+    over = (2,) if each_row else (1, 2)
+    count = mask.sum((1, 2), keepdim=True) * (1 if each_row else rows.shape[1])
+    rows = rows - (rows * mask).sum(over, keepdim=True) / count
+    deviation = (rows * mask).square().sum(over, keepdim=True).div(count).sqrt()
+    return rows * mask / (deviation + 1e-5)
