@@ -61,14 +61,19 @@ def telephone(audio: np.ndarray) -> np.ndarray:
 
 
 def mp3(audio: np.ndarray) -> np.ndarray:
-    """Encode a clip as MP3 at 32 kbit/s, mono, and decode it; the codec may pad a few hundredths of a second."""
+    """Encode a clip as MP3 and decode it; the codec may pad a few hundredths of a second."""
+    return load_audio(encode_mp3(audio))
+
+
+def encode_mp3(audio: np.ndarray) -> bytes:
+    """Encode a clip as MP3 at 32 kbit/s, mono, by LAME."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp3") as container:
         stream = container.add_stream("libmp3lame", rate=SAMPLE_RATE, layout="mono", bit_rate=MP3_BIT_RATE)
-        frame = av.AudioFrame.from_ndarray(audio[None].astype(np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         container.mux([*stream.encode(frame), *stream.encode(None)])
-    return load_audio(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _mix(audio: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:

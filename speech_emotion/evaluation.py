@@ -231,9 +231,7 @@ def measure_calibration(
     return {"temperature": temperature, **describe(*test), "validation": describe(*validation)}
 
 
-def measure_threshold(
-    test: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]
-) -> dict:
+def measure_threshold(test: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> dict:
     """Choose on validation speakers when to answer "not sure", and say what that gives on test speakers.
 
     Args:
@@ -296,8 +294,8 @@ def measure_robustness(classifier: EmotionClassifier, rows: Dataset, clean: np.n
 def measure_pipeline(folder: Path, rows: Dataset, logits: np.ndarray) -> dict:
     """Let `evaluate`'s own evaluator score the folder through transformers' pipeline, as a stranger would.
 
-    The pipeline takes a clip whole, where `EmotionClassifier` averages windows of 5 s; so the two are compared
-    on the clips that fit into one window, where they must agree but for rounding.
+    The pipeline takes a clip whole, where `EmotionClassifier` averages windows of 5 s; so the two are
+    compared on the clips that fit into one window, where they must agree but for rounding.
 
     Args:
         folder: the model folder.

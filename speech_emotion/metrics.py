@@ -1,4 +1,4 @@
-"""How predictions are scored: recall and its kin with intervals, calibration, and when to answer "not sure"."""
+"""How predictions are scored: recalls and their intervals, calibration, and when to answer "not sure"."""
 
 import datasets
 import evaluate

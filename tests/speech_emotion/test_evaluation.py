@@ -5,13 +5,13 @@ import re
 
 import numpy as np
 import pytest
-import yaml
+from conftest import unknown_numbers, voice, write_wav
 from huggingface_hub import ModelCard
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.data import open_dataset
-from speech_emotion.evaluation import evaluate_folder, measure, predict_rows
-from speech_emotion.metrics import answer_rate, choose_threshold
+from speech_emotion.data import open_dataset, read_clip
+from speech_emotion.evaluation import evaluate_folder, measure, measure_pipeline, predict_rows
+from speech_emotion.metrics import answer_rate, choose_threshold, expected_calibration_error
 from speech_emotion.models import new_classifier
 
 TRAINING = {
@@ -51,7 +51,115 @@ def card(report, folder):
     return (folder / "README.md").read_text()
 
 
-def test_the_report_on_disk_is_what_was_returned(report, folder):
+def test_the_report_on_disk_is_what_was_returned_and_says_how_it_came_to_be(report, folder):
     assert json.loads((folder / "report.json").read_text()) == report
-    assert report["split"] == "test"
-    assert report["clips"] == len(report["speakers"]) * 0 + sum(map(sum, report["confusion_matrix"]))
+    assert report["clips"] == sum(map(sum, report["confusion_matrix"])) == 6
+    assert report["speakers"] == ["ravdess-01", "savee-DC"]
+    assert (report["split"], report["seed"]) == ("test", 0)
+    assert "pytest" in report["command"]
+    assert report["training"] == TRAINING
+
+
+def test_a_model_that_heard_a_test_speaker_is_not_measured(folder, dataset):
+    with pytest.raises(ValueError, match="trained on speakers of the test split: savee-DC"):
+        evaluate_folder(folder, dataset, TRAINING | {"speakers": ["ravdess-03", "savee-DC"]})
+
+
+def test_groups_add_up_and_tell_who_it_works_worse_for(dataset):
+    rows, labels = dataset["test"], dataset["test"].features["emotion"].names
+    truth = np.array(rows["emotion"])
+    wrong = np.array(rows["corpus"]) == "savee"
+    logits = np.eye(len(labels))[np.where(wrong, 0, truth)]
+    report = measure(logits, truth, rows, labels)
+    groups = report["groups"]
+    assert {name: own["uar"] for name, own in groups.items() if own["speakers"] == 1} == {
+        "ravdess speech": 1.0, "ravdess male": 1.0, "savee speech": 0.0, "savee male": 0.0,
+    }  # fmt: skip
+    assert groups["male"] == groups["speech"] == {"clips": 6, "speakers": 2, **report["overall"]}
+    assert report["overall"]["interval"]["uar"] == [0.0, 1.0]
+    assert groups["savee speech"]["interval"] is None
+    assert (
+        report["by_speaker"]["savee-DC"] | {"clips": 2, "gender": "male", "uar": 0.0}
+        == (report["by_speaker"]["savee-DC"])
+    )
+    happy = report["per_class"]["happy"]
+    assert (happy["clips"], happy["precision"], happy["recall"]) == (3, 1.0, pytest.approx(2 / 3))
+    assert happy["interval"]["recall"] == [0.0, 1.0]
+    assert report["per_class"]["calm"]["recall"] is report["per_class"]["calm"]["interval"]["recall"] is None
+
+
+def test_calibration_and_threshold_are_those_of_the_folder(report, folder, dataset):
+    classifier = EmotionClassifier.from_pretrained(folder)
+    logits, truth = {}, {}
+    for split in ("validation", "test"):
+        logits[split] = predict_rows(classifier, dataset[split])
+        truth[split] = np.array(dataset[split]["emotion"])
+    assert report["threshold"] == pytest.approx(choose_threshold(logits["validation"], truth["validation"]))
+    for split in ("validation", "test"):
+        own = answer_rate(logits[split], truth[split], report["threshold"])
+        assert {name: report["selective"][split][name] for name in own} == pytest.approx(own)
+    calibration = report["calibration"]
+    assert calibration["ece"] == pytest.approx(expected_calibration_error(logits["test"], truth["test"]))
+    before = expected_calibration_error(2.0 * logits["validation"], truth["validation"])
+    assert calibration["validation"]["ece_before"] == pytest.approx(before)
+    assert sum(own["clips"] for own in calibration["bins"]) == report["clips"]
+
+
+def test_robustness_starts_from_the_clean_score(report):
+    robustness = report["robustness"]
+    assert robustness.pop("clean") == {
+        name: report["overall"][name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")
+    }
+    noises = [f"{noise}, {snr} dB" for noise in ("white noise", "babble") for snr in (20, 10, 0)]
+    assert list(robustness) == [*noises, "telephone", "MP3, 32 kbit/s"]
+
+
+def test_a_degraded_clip_reaches_the_model(folder, dataset):
+    rows = dataset["test"]
+    classifier = EmotionClassifier.from_pretrained(folder)
+    seen = {}
+    quiet = predict_rows(classifier, rows, change=lambda audio, index: seen.setdefault(index, audio[:8000]))
+    assert sorted(seen) == list(range(len(rows)))
+    expected = classifier.logits([read_clip(row)[:8000] for row in rows])
+    np.testing.assert_allclose(quiet, expected, atol=1e-4)
+
+
+def test_the_evaluator_of_evaluate_agrees_with_ours(report, folder, dataset):
+    assert report["pipeline"]["clips"] == 6
+    own = report["pipeline"]["classifier"]
+    assert {name: report["pipeline"][name] for name in own} == own
+    rows = dataset["test"]
+    long = [5.01 if index == 2 else 1.0 for index in range(len(rows))]
+    rows = rows.remove_columns("duration").add_column("duration", long)
+    truth = np.array(rows["emotion"])
+    assert measure_pipeline(folder, rows, np.eye(8)[truth])["classifier"]["uar"] == 1.0
+    assert measure_pipeline(folder, rows, np.eye(8)[truth])["clips"] == 5
+
+
+def test_pictures_are_drawn_and_shown_by_the_card(folder, card):
+    shown = re.findall(r"!\[.+\]\((.+)\)", card)
+    assert sorted(shown) == ["confusion_matrix.png", "coverage.png", "reliability.png"]
+    assert all((folder / name).stat().st_size > 10_000 for name in shown)
+
+
+def test_the_card_is_filled_and_its_numbers_are_the_reports(report, card):
+    assert not re.search(r"[{}]|\bNone\b|\bnan\b", re.sub("```.+?```", "", card, flags=re.DOTALL))
+    assert unknown_numbers(card, report) == set()
+    assert unknown_numbers(card + "77.77%", report) == {"77.77"}
+
+
+def test_the_hub_understands_the_cards_header(card, report):
+    data = ModelCard(card).data
+    assert (data.pipeline_tag, data.library_name) == ("audio-classification", "transformers")
+    assert (data.license, data.language, data.datasets) == ("cc-by-nc-sa-4.0", "en", ["ravdess"])
+    results = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert results["Unweighted average recall"] == report["overall"]["uar"]
+    assert all(result.dataset_split == "test" for result in data.eval_results)
+
+
+def test_the_cards_example_runs(card, folder, tmp_path, monkeypatch, capsys):
+    write_wav(tmp_path / "clip.wav", voice())
+    (tmp_path / folder.name).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.+?)```", card, re.DOTALL)[1], {})
+    assert capsys.readouterr().out.count("'label'") == 8
