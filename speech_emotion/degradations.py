@@ -12,7 +12,7 @@ import soxr
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
 
-BABBLE_VOICES = 6  # enough that no single one is understood
+BABBLE_VOICES = 6  # clips at once, enough that no single one is understood
 TELEPHONE_RATE = 8_000  # Hz
 TELEPHONE_BAND = (300, 3400)  # Hz
 MU = 255  # of the mu-law of ITU-T G.711

@@ -27,7 +27,7 @@ from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
-from speech_emotion.card import fill_card
+from speech_emotion.card import fill_card, interval, percent
 from speech_emotion.data import open_dataset, read_clip
 from speech_emotion.degradations import BABBLE_VOICES, MP3_BIT_RATE, babble, mp3, telephone, white_noise
 from speech_emotion.inference import WINDOW_SECONDS, EmotionClassifier
@@ -160,16 +160,8 @@ def measure(logits: np.ndarray, truth: np.ndarray, rows: Dataset, labels: list[s
         - `per_class`: `clips`, `precision`, `recall`, `f1`, and the `interval` of each.
         - `confusion_matrix`: counts, rows the true class, columns the predicted one.
     """
-    predictions = logits.argmax(axis=1)
-    speakers = np.array(rows["speaker"])
-    groups = {}
-    for columns in GROUPINGS:
-        facts = zip(*(rows[column] for column in columns), strict=True)
-        names = np.array([" ".join(fact or "unstated" for fact in each) for each in facts])
-        groups |= {str(name): names == name for name in np.unique(names)}
+    predictions, speakers = logits.argmax(axis=1), np.array(rows["speaker"])
     matrix = confusion_matrix(truth, predictions, labels=range(len(labels)))
-    everyone = bootstrap(predictions, truth, speakers, len(labels), SEED)
-    _, scores = score_confusions(matrix)
     return {
         "clips": len(truth),
         "speakers": sorted(set(speakers.tolist())),
@@ -180,7 +172,7 @@ def measure(logits: np.ndarray, truth: np.ndarray, rows: Dataset, labels: list[s
                 "speakers": len(set(speakers[own])),
                 **_score_with_interval(predictions[own], truth[own], speakers[own]),
             }
-            for name, own in groups.items()
+            for name, own in _group(rows).items()
         },
         "by_speaker": {
             str(speaker): {
@@ -191,16 +183,11 @@ def measure(logits: np.ndarray, truth: np.ndarray, rows: Dataset, labels: list[s
             }
             for speaker, first in zip(*np.unique(speakers, return_index=True), strict=True)
         },
-        "per_class": {
-            label: {
-                "clips": int(matrix[index].sum()),
-                **{name: _share(values[index]) for name, values in scores.items()},
-                "interval": everyone and {name: _ends(ends[:, index]) for name, ends in everyone[1].items()},
-            }
-            for index, label in enumerate(labels)
-        },
+        "per_class": _score_classes(
+            matrix, bootstrap(predictions, truth, speakers, len(labels), SEED), labels
+        ),
         "confusion_matrix": matrix.tolist(),
-    }  # fmt: skip
+    }
 
 
 def measure_calibration(
@@ -276,15 +263,16 @@ def measure_robustness(classifier: EmotionClassifier, rows: Dataset, clean: np.n
         others = rng.choice(np.flatnonzero(speakers != speakers[index]), BABBLE_VOICES)
         return babble(audio, snr_db, [read_clip(rows[int(other)]) for other in others], rng)
 
+    noises = {"white noise": add_white}
+    if len(set(speakers)) > 1:  # else nobody is there to babble
+        noises["babble"] = add_babble
     conditions = {
         f"{name}, {snr_db} dB": partial(add, snr_db=snr_db)
-        for name, add in (("white noise", add_white), ("babble", add_babble))
+        for name, add in noises.items()
         for snr_db in SNRS_DB
     }
     conditions["telephone"] = lambda audio, _: telephone(audio)
     conditions[f"MP3, {MP3_BIT_RATE // 1000} kbit/s"] = lambda audio, _: mp3(audio)
-    if len(set(speakers)) == 1:  # nobody else is there to babble
-        conditions = {name: change for name, change in conditions.items() if not name.startswith("babble")}
     scores = {"clean": _score(clean.argmax(axis=1), truth)}
     for name, change in conditions.items():
         scores[name] = _score(predict_rows(classifier, rows, name, change).argmax(axis=1), truth)
@@ -367,13 +355,24 @@ def describe_machine() -> dict:
 
 
 def print_report(report: dict) -> None:
-    """Print accuracy, UAR and macro-F1 beside the majority-class line."""
+    """Print the scores of every group beside the majority-class line, then what else was measured."""
     groups = {"all": report["overall"]} | report["groups"]
     groups[f"always {report['majority_class']['label']!r}"] = report["majority_class"]
     print(f"{report['split']} split, {len(report['speakers'])} speakers never heard, {report['clips']} clips")
-    print(f"{'':22}{'accuracy':>10}{'UAR':>10}{'macro-F1':>10}")
+    print(f"{'':22}{'accuracy':>10}{'UAR':>10}{'macro-F1':>10}{'95% interval of UAR':>22}")
     for name, own in groups.items():
+        ends = interval((own.get("interval") or {"uar": None})["uar"])
+        print(f"{name:22}{own['accuracy']:10.1%}{own['uar']:10.1%}{own['macro_f1']:10.1%}{ends:>22}")
+    for name, own in report["robustness"].items():
         print(f"{name:22}{own['accuracy']:10.1%}{own['uar']:10.1%}{own['macro_f1']:10.1%}")
+    calibration, answered = report["calibration"], report["selective"]["test"]
+    print(
+        f"calibration error {calibration['ece']:.3f} (before the temperature {calibration['ece_before']:.3f})"
+    )
+    print(
+        f"answers of confidence {report['threshold']:.2f} or more: "
+        f"{percent(answered['coverage'])} of clips, {percent(answered['accuracy'])} right"
+    )
 
 
 def _score(predictions: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -386,8 +385,26 @@ def _score_with_interval(predictions: np.ndarray, truth: np.ndarray, speakers: n
     return scores | {"interval": intervals and {name: _ends(ends) for name, ends in intervals[0].items()}}
 
 
-def _share(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _score_classes(matrix: np.ndarray, intervals: tuple | None, labels: list[str]) -> dict:
+    _, scores = score_confusions(matrix)
+    return {
+        label: {
+            "clips": int(matrix[index].sum()),
+            **{name: None if np.isnan(own[index]) else float(own[index]) for name, own in scores.items()},
+            "interval": intervals and {name: _ends(own[:, index]) for name, own in intervals[1].items()},
+        }
+        for index, label in enumerate(labels)
+    }
+
+
+def _group(rows: Dataset) -> dict[str, np.ndarray]:
+    """Mark the clips of each group by its name, as `ravdess song` or `female`: booleans, [clips]."""
+    groups = {}
+    for columns in GROUPINGS:
+        facts = zip(*(rows[column] for column in columns), strict=True)
+        names = np.array([" ".join(fact or "unstated" for fact in each) for each in facts])
+        groups |= {str(name): names == name for name in np.unique(names)}
+    return groups
 
 
 def _ends(ends: np.ndarray) -> list[float] | None:
@@ -410,8 +427,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="model folder with its report.json")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     args = parser.parse_args()
-    training = json.loads((args.folder / "report.json").read_text())["training"]
-    print_report(evaluate_folder(args.folder, open_dataset(args.data), training))
+    before = args.folder / "report.json"
+    if not before.is_file():
+        raise SystemExit(f"{args.folder} has no report.json, which would say how its model was trained.")
+    try:
+        training = json.loads(before.read_text())["training"]
+        print_report(evaluate_folder(args.folder, open_dataset(args.data), training))
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ from huggingface_hub import ModelCard
 
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import open_dataset, read_clip
-from speech_emotion.evaluation import evaluate_folder, measure, measure_pipeline, predict_rows
+from speech_emotion.evaluation import (
+    evaluate_folder,
+    main,
+    measure,
+    measure_pipeline,
+    measure_robustness,
+    predict_rows,
+)
 from speech_emotion.metrics import answer_rate, choose_threshold, expected_calibration_error
 from speech_emotion.models import new_classifier
 
@@ -107,11 +115,19 @@ def test_calibration_and_threshold_are_those_of_the_folder(report, folder, datas
 
 def test_robustness_starts_from_the_clean_score(report):
     robustness = report["robustness"]
-    assert robustness.pop("clean") == {
+    assert robustness["clean"] == {
         name: report["overall"][name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")
     }
     noises = [f"{noise}, {snr} dB" for noise in ("white noise", "babble") for snr in (20, 10, 0)]
-    assert list(robustness) == [*noises, "telephone", "MP3, 32 kbit/s"]
+    assert list(robustness) == ["clean", *noises, "telephone", "MP3, 32 kbit/s"]
+
+
+def test_a_lone_speaker_hears_no_babble(folder, dataset):
+    rows = dataset["test"].filter(lambda speaker: speaker == "savee-DC", input_columns="speaker")
+    classifier = EmotionClassifier.from_pretrained(folder)
+    conditions = measure_robustness(classifier, rows, predict_rows(classifier, rows))
+    assert len(conditions) == 6
+    assert not any("babble" in name for name in conditions)
 
 
 def test_a_degraded_clip_reaches_the_model(folder, dataset):
@@ -163,3 +179,27 @@ def test_the_cards_example_runs(card, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(re.search(r"```python\n(.+?)```", card, re.DOTALL)[1], {})
     assert capsys.readouterr().out.count("'label'") == 8
+
+
+def test_measuring_again_prints_the_scores_and_keeps_how_it_was_trained(
+    report, folder, small_dataset, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", ["evaluation", str(folder), "--data", str(small_dataset)])
+    main()
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*report["groups"], "always 'happy'", "babble, 0 dB", "telephone"))
+    again = json.loads((folder / "report.json").read_text())
+    assert again["training"] == TRAINING
+    assert again["overall"] == report["overall"]
+    assert again["robustness"]["babble, 0 dB"] == report["robustness"]["babble, 0 dB"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"), [("none", "There is no dataset 'none'"), (None, "has no report.json")]
+)
+def test_what_cannot_be_measured_ends_in_a_sentence(data, sentence, folder, report, tmp_path, monkeypatch):
+    arguments = [str(folder), "--data", data] if data else [str(tmp_path)]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sys, "argv", ["evaluation", *arguments])
+    with pytest.raises(SystemExit, match=sentence):
+        main()
