@@ -48,11 +48,10 @@ from speech_emotion.plots import plot_confusion, plot_coverage, plot_reliability
 BATCH_SIZE = 16
 SEED = 0  # of the noise and of the bootstrap's draws
 SNRS_DB = (20, 10, 0)
-GROUPINGS = (("corpus", "channel"), ("channel",), ("gender",), ("corpus", "gender"))
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate")
 
 
-def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict) -> dict:
+def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, quick: bool = False) -> dict:
     """Measure the model in a folder and write `report.json`, its pictures and `README.md` into it.
 
     Args:
@@ -60,6 +59,7 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict) -> dict:
         dataset: as `open_dataset` gives it; its labels are the model's.
         training: how the model came to be, kept in the report as it is; `temperature` in it is what its last
             layer was divided by, `speakers` are those it heard.
+        quick: leave out `robustness` and `pipeline`, nine tenths of the time; both are None then.
 
     Returns:
         The report. Every accuracy, recall, precision, F1, coverage, confidence, calibration error and
@@ -67,7 +67,8 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict) -> dict:
 
         - `model`, `architecture`, `parameters` (how many), `labels`: what was measured.
         - `split`, `clips`, `speakers`, `seed` (of noise and bootstrap), `command` (what was run): on what.
-        - `overall`, `groups`, `by_speaker`, `per_class`, `confusion_matrix`: see `measure`.
+        - `overall`, `groups`, `by_channel`, `by_gender`, `by_speaker`, `per_class`, `confusion_matrix`: see
+          `measure`.
         - `majority_class`: what always answering the most common `label` of the training split scores.
         - `calibration`: see `measure_calibration`; `threshold`, `selective`: see `measure_threshold`.
         - `robustness`: see `measure_robustness`; `pipeline`: see `measure_pipeline`.
@@ -101,8 +102,8 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict) -> dict:
         },
         "calibration": measure_calibration(test, validation, training["temperature"]),
         **measure_threshold(test, validation),
-        "robustness": measure_robustness(classifier, rows, test[0]),
-        "pipeline": measure_pipeline(folder, rows, test[0]),
+        "robustness": None if quick else measure_robustness(classifier, rows, test[0]),
+        "pipeline": None if quick else measure_pipeline(folder, rows, test[0]),
         "training": training,
         "measured_on": describe_machine(),
     }
@@ -154,26 +155,32 @@ def measure(logits: np.ndarray, truth: np.ndarray, rows: Dataset, labels: list[s
         - `overall`: `accuracy`, `uar`, `macro_f1` and `weighted_f1` (see `metrics.score_confusions`), and
           the `interval` of each: [lower, upper] of `metrics.bootstrap`, None for a single speaker.
         - `groups`: the same with `clips` and the number of `speakers`, for each corpus with speech and song
-          apart, for speech and song, for each gender, and for each gender within a corpus: two genders are
-          only comparable there, for corpora differ in difficulty and some have one gender.
+          apart; `by_channel`: for speech and song; `by_gender`: for each gender, and for each within a
+          corpus: only there are two comparable, for corpora differ in difficulty and some have one gender.
         - `by_speaker`: `corpus`, `gender`, `clips` and the four scores.
         - `per_class`: `clips`, `precision`, `recall`, `f1`, and the `interval` of each.
         - `confusion_matrix`: counts, rows the true class, columns the predicted one.
     """
     predictions, speakers = logits.argmax(axis=1), np.array(rows["speaker"])
     matrix = confusion_matrix(truth, predictions, labels=range(len(labels)))
-    return {
-        "clips": len(truth),
-        "speakers": sorted(set(speakers.tolist())),
-        "overall": _score_with_interval(predictions, truth, speakers),
-        "groups": {
+
+    def score_groups(columns: tuple[str, ...]) -> dict:
+        return {
             name: {
                 "clips": int(own.sum()),
                 "speakers": len(set(speakers[own])),
                 **_score_with_interval(predictions[own], truth[own], speakers[own]),
             }
-            for name, own in _group(rows).items()
-        },
+            for name, own in _group(rows, columns).items()
+        }
+
+    return {
+        "clips": len(truth),
+        "speakers": sorted(set(speakers.tolist())),
+        "overall": _score_with_interval(predictions, truth, speakers),
+        "groups": score_groups(("corpus", "channel")),
+        "by_channel": score_groups(("channel",)),
+        "by_gender": score_groups(("gender",)) | score_groups(("corpus", "gender")),
         "by_speaker": {
             str(speaker): {
                 "corpus": rows["corpus"][int(first)],
@@ -356,14 +363,14 @@ def describe_machine() -> dict:
 
 def print_report(report: dict) -> None:
     """Print the scores of every group beside the majority-class line, then what else was measured."""
-    groups = {"all": report["overall"]} | report["groups"]
+    groups = {"all": report["overall"]} | report["groups"] | report["by_channel"] | report["by_gender"]
     groups[f"always {report['majority_class']['label']!r}"] = report["majority_class"]
     print(f"{report['split']} split, {len(report['speakers'])} speakers never heard, {report['clips']} clips")
     print(f"{'':22}{'accuracy':>10}{'UAR':>10}{'macro-F1':>10}{'95% interval of UAR':>22}")
     for name, own in groups.items():
         ends = interval((own.get("interval") or {"uar": None})["uar"])
         print(f"{name:22}{own['accuracy']:10.1%}{own['uar']:10.1%}{own['macro_f1']:10.1%}{ends:>22}")
-    for name, own in report["robustness"].items():
+    for name, own in (report["robustness"] or {}).items():
         print(f"{name:22}{own['accuracy']:10.1%}{own['uar']:10.1%}{own['macro_f1']:10.1%}")
     calibration, answered = report["calibration"], report["selective"]["test"]
     print(
@@ -397,14 +404,11 @@ def _score_classes(matrix: np.ndarray, intervals: tuple | None, labels: list[str
     }
 
 
-def _group(rows: Dataset) -> dict[str, np.ndarray]:
-    """Mark the clips of each group by its name, as `ravdess song` or `female`: booleans, [clips]."""
-    groups = {}
-    for columns in GROUPINGS:
-        facts = zip(*(rows[column] for column in columns), strict=True)
-        names = np.array([" ".join(fact or "unstated" for fact in each) for each in facts])
-        groups |= {str(name): names == name for name in np.unique(names)}
-    return groups
+def _group(rows: Dataset, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Mark the clips that have the same facts by these, as `ravdess song`: booleans, [clips]."""
+    facts = zip(*(rows[column] for column in columns), strict=True)
+    names = np.array([" ".join(fact or "unstated" for fact in each) for each in facts])
+    return {str(name): names == name for name in np.unique(names)}
 
 
 def _ends(ends: np.ndarray) -> list[float] | None:
@@ -426,13 +430,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="model folder with its report.json")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    parser.add_argument("--quick", action="store_true", help="leave out noise, telephone, MP3 and pipeline")
     args = parser.parse_args()
     before = args.folder / "report.json"
     if not before.is_file():
         raise SystemExit(f"{args.folder} has no report.json, which would say how its model was trained.")
     try:
         training = json.loads(before.read_text())["training"]
-        print_report(evaluate_folder(args.folder, open_dataset(args.data), training))
+        print_report(evaluate_folder(args.folder, open_dataset(args.data), training, args.quick))
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -18,6 +19,7 @@ from speech_emotion.evaluation import (
     measure_pipeline,
     measure_robustness,
     predict_rows,
+    print_report,
 )
 from speech_emotion.metrics import answer_rate, choose_threshold, expected_calibration_error
 from speech_emotion.models import new_classifier
@@ -79,7 +81,8 @@ def test_groups_add_up_and_tell_who_it_works_worse_for(dataset):
     wrong = np.array(rows["corpus"]) == "savee"
     logits = np.eye(len(labels))[np.where(wrong, 0, truth)]
     report = measure(logits, truth, rows, labels)
-    groups = report["groups"]
+    groups = report["groups"] | report["by_channel"] | report["by_gender"]
+    assert list(report["groups"]) == ["ravdess speech", "savee speech"]
     assert {name: own["uar"] for name, own in groups.items() if own["speakers"] == 1} == {
         "ravdess speech": 1.0, "ravdess male": 1.0, "savee speech": 0.0, "savee male": 0.0,
     }  # fmt: skip
@@ -187,7 +190,10 @@ def test_measuring_again_prints_the_scores_and_keeps_how_it_was_trained(
     monkeypatch.setattr(sys, "argv", ["evaluation", str(folder), "--data", str(small_dataset)])
     main()
     printed = capsys.readouterr().out
-    assert all(name in printed for name in (*report["groups"], "always 'happy'", "babble, 0 dB", "telephone"))
+    assert all(
+        name in printed
+        for name in (*report["groups"], *report["by_gender"], "always 'happy'", "babble, 0 dB", "telephone")
+    )
     again = json.loads((folder / "report.json").read_text())
     assert again["training"] == TRAINING
     assert again["overall"] == report["overall"]
@@ -203,3 +209,14 @@ def test_what_cannot_be_measured_ends_in_a_sentence(data, sentence, folder, repo
     monkeypatch.setattr(sys, "argv", ["evaluation", *arguments])
     with pytest.raises(SystemExit, match=sentence):
         main()
+
+
+def test_a_quick_report_leaves_out_what_takes_long(folder, dataset, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "quick")
+    report = evaluate_folder(tmp_path / "quick", dataset, TRAINING, quick=True)
+    assert report["robustness"] is report["pipeline"] is None
+    print_report(report)
+    card = (tmp_path / "quick" / "README.md").read_text()
+    assert "telephone" not in card + capsys.readouterr().out
+    assert "stock pipeline" not in card
+    assert "## Licences" in card
