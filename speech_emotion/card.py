@@ -39,10 +39,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{share:.{digits}%}"
 
 
-def interval(ends: list[float] | None) -> str:
-    """Write the two ends of an interval of a share in percent.
+def interval(intervals: dict | None, name: str) -> str:
+    """Write the two ends of one of a report's intervals in percent; a dash where there is none.
 
-    >>> interval([0.614, 0.7]), interval(None)
+    >>> interval({"uar": [0.614, 0.7], "recall": None}, "uar"), interval(None, "uar")
     ('61–70', '–')
     """
-    return "–" if ends is None else f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f}"
+    ends = intervals and intervals[name]
+    return f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f}" if ends else "–"

@@ -368,7 +368,7 @@ def print_report(report: dict) -> None:
     print(f"{report['split']} split, {len(report['speakers'])} speakers never heard, {report['clips']} clips")
     print(f"{'':22}{'accuracy':>10}{'UAR':>10}{'macro-F1':>10}{'95% interval of UAR':>22}")
     for name, own in groups.items():
-        ends = interval((own.get("interval") or {"uar": None})["uar"])
+        ends = interval(own.get("interval"), "uar")
         print(f"{name:22}{own['accuracy']:10.1%}{own['uar']:10.1%}{own['macro_f1']:10.1%}{ends:>22}")
     for name, own in (report["robustness"] or {}).items():
         print(f"{name:22}{own['accuracy']:10.1%}{own['uar']:10.1%}{own['macro_f1']:10.1%}")

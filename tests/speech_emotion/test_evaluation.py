@@ -1,5 +1,6 @@
 """The whole report of a model, on the miniature dataset."""
 
+import doctest
 import json
 import re
 import shutil
@@ -11,6 +12,8 @@ from conftest import unknown_numbers, voice, write_wav
 from huggingface_hub import ModelCard
 
 from speech_emotion import EmotionClassifier
+from speech_emotion import card as card_module
+from speech_emotion.card import fill_card
 from speech_emotion.data import open_dataset, read_clip
 from speech_emotion.evaluation import (
     evaluate_folder,
@@ -220,3 +223,19 @@ def test_a_quick_report_leaves_out_what_takes_long(folder, dataset, tmp_path, ca
     assert "telephone" not in card + capsys.readouterr().out
     assert "stock pipeline" not in card
     assert "## Licences" in card
+
+
+@pytest.mark.parametrize(
+    ("speakers", "sentence"),
+    [(["ravdess-03"], "none of them either"), (["ravdess-03", "savee-DC"], "savee-DC")],
+)
+def test_the_card_says_whom_the_distillation_heard(report, speakers, sentence):
+    distillation = {"command": "python distill.py", "speakers": speakers}
+    card = fill_card(report | {"training": TRAINING | {"distillation": distillation}})
+    assert f"which uses no labels, heard {sentence}." in card
+    assert "python distill.py\naccelerate launch" in card
+    assert "distillation" not in fill_card(report)
+
+
+def test_shares_in_the_card():
+    assert doctest.testmod(card_module).failed == 0
