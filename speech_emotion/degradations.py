@@ -1,7 +1,7 @@
 """What recordings go through between a voice and a model: noise, other voices, a telephone, a codec.
 
-Each function takes and gives float32 samples of shape [n], 16 kHz. Training augments otherwise
-(`augmentation.py`), so these say how a model stands what it was not prepared for.
+Each function takes and gives float32 samples of shape [n], 16 kHz. Training adds white noise and narrows
+bands, too (`augmentation.py`), so those are familiar to a model; babble, mu-law and MP3 are not.
 """
 
 import io
