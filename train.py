@@ -260,7 +260,7 @@ def train(
         "validation_uar": validation.metrics["test_uar"],
         "temperature": temperature,
     }
-    report = evaluate_folder(folder, splits, training)
+    report = evaluate_folder(folder, splits, training, quick=len(recipe.protocol or []) > 1)
     print_report(report)
     print(f"Saved to {folder}")
     return report

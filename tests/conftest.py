@@ -1,5 +1,7 @@
 """Fixtures made by code: synthetic voices, miniature corpora, a dataset and models prepared from them."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.models import new_classifier
 
 ROOT = Path(__file__).parent.parent
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 UNPACK = ROOT.parent / "shared" / "corpora" / "unpack.py"
 
 
@@ -35,6 +38,17 @@ def write_wav(path: Path, audio: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, audio, rate)
     return path
+
+
+def unknown_numbers(card: str, report: dict) -> set[str]:
+    """The numbers of a model card that neither its template nor the report knows."""
+    template = (ROOT / "model_card.md").read_text()
+    known = set(NUMBER.findall(template)) | set(NUMBER.findall(json.dumps(report)))
+    values = [float(number) for number in NUMBER.findall(json.dumps(report))]
+    values += [len(report["speakers"]), report["parameters"] / 1e6]
+    known |= {f"{value:.{digits}f}" for value in values for digits in range(4)}
+    known |= {f"{100 * value:.{digits}f}" for value in values for digits in range(2)}
+    return set(NUMBER.findall(card)) - known
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,49 @@
+"""The model card: `model_card.md`, a Jinja template, filled from a report and from nothing else."""
+
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+
+
+def fill_card(report: dict) -> str:
+    """Fill the model card's template from a report, as `evaluation.evaluate_folder` makes it.
+
+    Raises:
+        jinja2.UndefinedError: the template names what the report does not hold.
+    """
+    environment = Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # it is Markdown
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval,
+        "decimals": lambda number, digits: f"{number:.{digits}f}",
+        "millions": lambda number: f"{number / 1e6:.1f}",
+    }
+    corpora = sorted({speaker.partition("-")[0] for speaker in report["training"]["speakers"]})
+    return environment.from_string(TEMPLATE.read_text()).render(report, corpora=corpora)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a share as percent; a dash where there was nothing to measure.
+
+    >>> percent(0.7234), percent(None)
+    ('72.3%', '–')
+    """
+    return "–" if share is None else f"{share:.{digits}%}"
+
+
+def interval(intervals: dict | None, name: str) -> str:
+    """Write the two ends of one of a report's intervals in percent; a dash where there is none.
+
+    >>> interval({"uar": [0.614, 0.7], "recall": None}, "uar"), interval(None, "uar")
+    ('61–70', '–')
+    """
+    ends = intervals and intervals[name]
+    return f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f}" if ends else "–"
