@@ -51,9 +51,12 @@ def new_classifier(
         model = network(network.config_class(**fields))
         extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
         return model, extractor, {parameter for parameter, _ in model.named_parameters()}
+    config = AutoConfig.from_pretrained(name, **fields)
+    if getattr(config, "use_weighted_layer_sum", False):
+        config.layerdrop = 0.0  # a layer that is left out gives no state to weigh
     model, report = AutoModelForAudioClassification.from_pretrained(
         name,
-        config=AutoConfig.from_pretrained(name, **fields),
+        config=config,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
         dtype=torch.float32,
