@@ -52,6 +52,7 @@ from speech_emotion.training import (
     Collator,
     EmotionTrainer,
     add_lora,
+    balance,
     fit_linear_probe,
     freeze,
     make_loss,
@@ -117,7 +118,9 @@ class Recipe:
         default=False,
         metadata={"help": "start the head from a linear probe of the frozen encoder instead of at random"},
     )
-    balance_classes: bool = field(default=True, metadata={"help": "weigh rare emotions up in the loss"})
+    balance: bool = field(
+        default=True, metadata={"help": "draw every emotion of a corpus as often as any other of it"}
+    )
     early_stopping_patience: int = field(
         default=0, metadata={"help": "stop after so many epochs without a better validation UAR; 0: never"}
     )
@@ -217,9 +220,10 @@ def train(
         hearing = hear_sound(recipe, model, extractor, splits)
     else:
         hearing = hear_states(recipe, args, model, extractor, splits, heard, states)
+    weights = balance(splits["train"]) if recipe.balance else None
     if recipe.linear_probe:
         plain = DataLoader(hearing.plain, args.per_device_eval_batch_size, collate_fn=hearing.collate)
-        new_parameters |= fit_linear_probe(model, hearing.model.to(args.device), plain)
+        new_parameters |= fit_linear_probe(model, hearing.model.to(args.device), plain, weights)
     if recipe.lora_rank:
         hearing.model = add_lora(model, recipe.lora_rank)
     patience = recipe.early_stopping_patience
@@ -229,12 +233,11 @@ def train(
         new_parameters=new_parameters,
         new_learning_rate=recipe.new_learning_rate,
         mixup=recipe.mixup,
+        clip_weights=weights,
         train_dataset=hearing.training,
         eval_dataset=hearing.validation,
         data_collator=hearing.collate,
-        compute_loss_func=make_loss(
-            splits["train"], len(labels), args.label_smoothing_factor, recipe.balance_classes
-        ),
+        compute_loss_func=make_loss(args.label_smoothing_factor),
         compute_metrics=score,
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )

@@ -1,9 +1,10 @@
 """What `train.py` trains with: the Trainer, the loss, and what happens to a model before its first step."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 import torch
 import transformers
 from datasets import Dataset
@@ -25,11 +26,18 @@ class EmotionTrainer(Trainer):
     """transformers.Trainer with two learning rates, mix-up, and batches of clips of about one length."""
 
     def __init__(
-        self, *args, new_parameters: set[nn.Parameter], new_learning_rate: float, mixup: float, **kwargs
+        self,
+        *args,
+        new_parameters: set[nn.Parameter],
+        new_learning_rate: float,
+        mixup: float,
+        clip_weights: np.ndarray | None,
+        **kwargs,
     ):
         self.new_parameters = new_parameters
         self.new_learning_rate = new_learning_rate
         self.mixup = mixup
+        self.clip_weights = clip_weights
         super().__init__(*args, **kwargs)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -64,7 +72,7 @@ class EmotionTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "LengthSampler":
         clips = train_dataset or self.train_dataset
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthSampler(clips.durations, batch)
+        return LengthSampler(clips.durations, batch, self.clip_weights)
 
     def _get_eval_sampler(self, eval_dataset: torch.utils.data.Dataset) -> "LengthSampler":
         return LengthSampler(eval_dataset.durations, self.args.eval_batch_size)
@@ -79,20 +87,25 @@ class LengthSampler(torch.utils.data.Sampler):
     Args:
         durations: of the clips.
         batch: clips in a batch.
+        weights: how often each clip is drawn, relative to the others; None: each once.
     """
 
     POOL = 8  # batches whose clips are sorted together
 
-    def __init__(self, durations: list[float], batch: int):
+    def __init__(self, durations: list[float], batch: int, weights: np.ndarray | None = None):
         self.durations = torch.tensor(durations)
         self.batch = batch
+        self.weights = None if weights is None else torch.from_numpy(weights)
 
     def __len__(self) -> int:
         return len(self.durations)
 
     def __iter__(self) -> Iterator[int]:
         """Give the indices of the clips, batch after batch."""
-        pools = torch.randperm(len(self)).split(self.POOL * self.batch)
+        drawn = torch.randperm(len(self))
+        if self.weights is not None:
+            drawn = torch.multinomial(self.weights, len(self), replacement=True)
+        pools = drawn.split(self.POOL * self.batch)
         batches = [
             batch for pool in pools for batch in pool[self.durations[pool].argsort()].split(self.batch)
         ]
@@ -114,19 +127,27 @@ class Collator:
         return inputs | {"labels": torch.tensor([clip["label"] for clip in clips])}
 
 
-def make_loss(rows: Dataset, classes: int, smoothing: float, balance: bool):
-    """Make the cross-entropy, each class weighted by how rare it is among the rows."""
-    counts = np.bincount(rows["emotion"], minlength=classes)
-    weights = len(rows) / (classes * np.maximum(counts, 1)) if balance else np.ones(classes)
-    weights = torch.tensor(weights, dtype=torch.float32)
+def balance(rows: Dataset) -> np.ndarray:
+    """Weigh clips so that within each corpus every emotion comes up as often as any other.
 
-    def loss(outputs, targets: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
+    Corpora have habits (a fourth of SAVEE is neutral, no other corpus has calm), and a model that knows the
+    sound of a corpus's rooms would learn them. Each corpus as a whole keeps its share.
+
+    Returns:
+        float64, shape [clips], mean 1.
+    """
+    clips = pd.DataFrame({"corpus": rows["corpus"][:], "emotion": rows["emotion"][:]})
+    emotions = clips.groupby("corpus")["emotion"]
+    alike = clips.groupby(["corpus", "emotion"])["emotion"].transform("size")
+    return (emotions.transform("size") / emotions.transform("nunique") / alike).to_numpy()
+
+
+def make_loss(smoothing: float) -> Callable:
+    """Make the cross-entropy with label smoothing, for class indices and for shares of classes alike."""
+
+    def loss(outputs, targets: torch.Tensor, num_items_in_batch: int | None = None) -> torch.Tensor:
         each = nn.functional.cross_entropy(
-            outputs.logits.float(),
-            targets,
-            weight=weights.to(targets.device),
-            label_smoothing=smoothing,
-            reduction="none",
+            outputs.logits.float(), targets, label_smoothing=smoothing, reduction="none"
         )
         return each.mean() if num_items_in_batch is None else each.sum() / num_items_in_batch
 
@@ -157,7 +178,9 @@ def freeze(model: PreTrainedModel, layers: int, device: str) -> None:
 
 
 @torch.no_grad()
-def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoader) -> set[nn.Parameter]:
+def fit_linear_probe(
+    model: PreTrainedModel, trained: nn.Module, clips: DataLoader, weights: np.ndarray | None
+) -> set[nn.Parameter]:
     """Fit the head to the encoder as it is, before both are tuned (LP-FT, https://arxiv.org/abs/2202.10054).
 
     A head that starts at random first drags the encoder away from what it knows. The head of transformers'
@@ -168,6 +191,7 @@ def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoad
         model: the classifier whose head is replaced.
         trained: what computes its logits from the clips: itself, or its `Tail`.
         clips: the training clips as they are.
+        weights: of the clips; None: all alike.
 
     Returns:
         The head's parameters.
@@ -181,8 +205,8 @@ def fit_linear_probe(model: PreTrainedModel, trained: nn.Module, clips: DataLoad
         batch = {name: tensor.to(device) for name, tensor in batch.items()}
         pooled.append(trained(**batch).logits.float().cpu())
     scaler = StandardScaler().fit(features := torch.cat(pooled).numpy())
-    probe = LogisticRegression(C=PROBE_C, max_iter=500, class_weight="balanced")
-    probe.fit(scaler.transform(features), torch.cat(targets).numpy())
+    probe = LogisticRegression(C=PROBE_C, max_iter=500)
+    probe.fit(scaler.transform(features), torch.cat(targets).numpy(), sample_weight=weights)
     coefficients, intercepts = probe.coef_, probe.intercept_
     if len(probe.classes_) == 2:  # scikit-learn gives the second class's logit alone
         coefficients = np.vstack([-coefficients, coefficients]) / 2

@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+import torch
 from conftest import ROOT, voice
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 from scipy.special import softmax
 from torch.utils.data import DataLoader
 from transformers import Wav2Vec2Model
@@ -14,7 +16,7 @@ from speech_emotion import EmotionClassifier
 from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, read_clip
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.models import new_classifier
-from speech_emotion.training import Collator, fit_linear_probe
+from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -141,13 +143,37 @@ def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder_fo
     rows = open_dataset(str(small_dataset))["train"]
     model, extractor, _ = new_classifier(encoder_folder, rows.features["emotion"].names)
     clips = DataLoader(ClipDataset(rows, WINDOW_SECONDS), batch_size=4, collate_fn=Collator(extractor))
-    head = fit_linear_probe(model, model, clips)
+    head = fit_linear_probe(model, model, clips, balance(rows))
     assert head == {*model.projector.parameters(), *model.classifier.parameters()}
     logits = EmotionClassifier(model, extractor).logits([read_clip(row) for row in rows])
     assert (logits.argmax(axis=1) == rows["emotion"]).all()
     probabilities = softmax(logits, axis=1)
     seen = sorted(set(rows["emotion"]))
     assert probabilities[:, seen].sum(axis=1).min() > 0.99
+
+
+def test_within_a_corpus_every_emotion_is_drawn_as_often():
+    corpus, emotion = ["a"] * 10 + ["b"] * 4, [0] * 9 + [1] + [0, 1, 1, 2]
+    weights = balance(Dataset.from_dict({"corpus": corpus, "emotion": emotion}))
+    assert weights[:9].sum() == pytest.approx(weights[9])
+    assert weights[10] == pytest.approx(weights[11] + weights[12]) == pytest.approx(weights[13])
+    assert weights[:10].sum() == pytest.approx(10)
+    torch.manual_seed(0)
+    sampler = LengthSampler([1.0] * 14, 4, weights)
+    drawn = np.bincount([index for _ in range(400) for index in sampler], minlength=14) / 400
+    assert np.allclose(drawn, weights, atol=0.3)
+
+
+def test_batches_hold_clips_of_about_one_length_and_every_clip_once():
+    durations = np.random.default_rng(0).permutation(np.linspace(1, 5, 50)).tolist()
+    order = list(LengthSampler(durations, 8))
+    assert sorted(order) == list(range(50))
+    batches = [order[start : start + 8] for start in range(0, 48, 8)]
+    spread = [np.ptp([durations[index] for index in batch]) for batch in batches]
+    assert max(spread) < 1.0
+    longest = [max(durations[index] for index in batch) for batch in batches]
+    assert longest != sorted(longest)
+    assert longest != sorted(longest, reverse=True)
 
 
 def test_clips_of_a_speaker_are_capped(small_dataset):
