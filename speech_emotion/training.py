@@ -95,7 +95,7 @@ class LengthSampler(torch.utils.data.Sampler):
     def __init__(self, durations: list[float], batch: int, weights: np.ndarray | None = None):
         self.durations = torch.tensor(durations)
         self.batch = batch
-        self.weights = None if weights is None else torch.from_numpy(weights)
+        self.weights = None if weights is None else torch.tensor(weights)
 
     def __len__(self) -> int:
         return len(self.durations)
