@@ -123,7 +123,8 @@ def describe_map(score: Neighbours | None) -> str:
         f"{text} In figures: the {NEIGHBOURS} nearest clips of other speakers, by all features, name a "
         f"clip's corpus in {score.corpus:.0%} of cases (guessing: {1 / len(score.corpora):.0%}) and its "
         f"emotion in {score.emotion:.0%} (guessing: {score.chance:.0%}); the nearest clips of other corpora "
-        f"name the emotion in {score.emotion_elsewhere:.0%}. The gap between the last two is what a new "
-        "corpus costs, and why a model is measured on a corpus that it has not heard. (Recall averaged "
+        f"name the emotion in {score.emotion_elsewhere:.0%}. The gap between the last two (part of it "
+        "because there are fewer clips to be near to) is why a model is measured on a corpus that it has not "
+        "heard. (Recall averaged "
         f"over {', '.join(score.corpora)}; emotions: {', '.join(score.labels)}.)"
     )
