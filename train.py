@@ -168,7 +168,9 @@ def main() -> None:
         }
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    for splits in runs.values():
+    for protocol, splits in runs.items():
+        if protocol != "random" and set(splits["train"]["speaker"]) & set(splits["test"]["speaker"]):
+            raise SystemExit("Speakers are in training and in test: ask for that with --protocol random.")
         splits["train"] = cap_speakers(splits["train"], recipe.clips_per_speaker, args.seed)
     heard = unite([splits[name] for splits in runs.values() for name in ("train", "validation")])
     output, reports = Path(args.output_dir), {}
@@ -177,7 +179,7 @@ def main() -> None:
         if len(runs) > 1:
             name = protocol.replace(":", "-")
             folder, args.output_dir = folder / name, str(output / name)
-        reports[protocol] = train(recipe, args, splits, heard, folder, output / "states")
+        reports[protocol] = train(recipe, args, protocol, splits, heard, folder, output / "states")
     if args.process_index == 0:
         if len(runs) > 1:
             file = recipe.summary or recipe.model_dir / "protocols.json"
@@ -202,7 +204,13 @@ class Hearing:
 
 
 def train(
-    recipe: Recipe, args: Arguments, splits: DatasetDict, heard: Dataset, folder: Path, states: Path
+    recipe: Recipe,
+    args: Arguments,
+    protocol: str | None,
+    splits: DatasetDict,
+    heard: Dataset,
+    folder: Path,
+    states: Path,
 ) -> dict | None:
     """Train, calibrate, save, measure.
 
@@ -256,6 +264,7 @@ def train(
         "base": recipe.model,
         "distillation": describe_distillation(recipe.model),
         "data": describe_rows(splits["train"]),
+        "protocol": protocol or "as prepared",
         "speakers": sorted(set(splits["train"]["speaker"])),
         "seed": args.seed,
         "epochs": args.num_train_epochs,

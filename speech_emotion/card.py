@@ -7,6 +7,11 @@ from jinja2 import Environment, StrictUndefined
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 
 
+def leaks(training: dict) -> bool:
+    """Whether a model was trained and tested on the same speakers, so that its figures flatter."""
+    return training.get("protocol") == "random"
+
+
 def fill_card(report: dict) -> str:
     """Fill the model card's template from a report, as `evaluation.evaluate_folder` makes it.
 
@@ -27,7 +32,9 @@ def fill_card(report: dict) -> str:
         "millions": lambda number: f"{number / 1e6:.1f}",
     }
     corpora = sorted({speaker.partition("-")[0] for speaker in report["training"]["speakers"]})
-    return environment.from_string(TEMPLATE.read_text()).render(report, corpora=corpora)
+    return environment.from_string(TEMPLATE.read_text()).render(
+        report, corpora=corpora, leaks=leaks(report["training"])
+    )
 
 
 def percent(share: float | None, digits: int = 1) -> str:

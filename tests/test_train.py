@@ -130,6 +130,17 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
     assert json.loads((tmp_path / "figures" / "folds.json").read_text())["groups"] == summary["groups"]
 
 
+def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
+    arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
+    arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
+    printed = train(*arguments, "--num_train_epochs", 1, "--protocol", "random")
+    assert "speakers heard in training (leaking)" in printed
+    report = json.loads((tmp_path / "cnn" / "report.json").read_text())
+    assert report["training"]["protocol"] == "random"
+    assert set(report["speakers"]) & set(report["training"]["speakers"])
+    assert "**Speakers leak**" in (tmp_path / "cnn" / "README.md").read_text()
+
+
 def test_low_rank_additions_end_up_in_the_weights(encoder_folder, small_dataset, tmp_path):
     arguments = ["--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"]
     train(*arguments, "--output_dir", tmp_path / "run", "--num_train_epochs", 2, "--lora_rank", 2)
