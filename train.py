@@ -108,7 +108,7 @@ class Recipe:
         default=None,
         metadata={
             "help": "run the frozen part once for each training clip and so many augmented copies of it, and "
-            "train the rest on what it gave; many times faster (default: run it in every epoch)"
+            "train the rest on what it gave (default: run it in every epoch, which takes longer)"
         },
     )
     lora_rank: int = field(
@@ -169,6 +169,8 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     for protocol, splits in runs.items():
+        if missing := set(dataset) - set(splits):
+            raise SystemExit(f"With {protocol} there is no clip for {' and '.join(sorted(missing))}.")
         if protocol != "random" and set(splits["train"]["speaker"]) & set(splits["test"]["speaker"]):
             raise SystemExit("Speakers are in training and in test: ask for that with --protocol random.")
         splits["train"] = cap_speakers(splits["train"], recipe.clips_per_speaker, args.seed)
@@ -220,7 +222,10 @@ def train(
     set_seed(args.seed)
     started = time.time()
     labels = splits["train"].features["emotion"].names
-    model, extractor, fresh = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
+    try:
+        model, extractor, fresh = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     new_parameters = {parameter for name, parameter in model.named_parameters() if name in fresh}
     if recipe.frozen_layers is not None:
         freeze(model, recipe.frozen_layers, args.device.type)
@@ -234,6 +239,7 @@ def train(
         new_parameters |= fit_linear_probe(model, hearing.model.to(args.device), plain, weights)
     if recipe.lora_rank:
         hearing.model = add_lora(model, recipe.lora_rank)
+        new_parameters = {each for each in hearing.model.parameters() if each.requires_grad}
     patience = recipe.early_stopping_patience
     trainer = EmotionTrainer(
         hearing.model,
@@ -346,6 +352,12 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
     args.output_dir = args.output_dir or f"outputs/{recipe.model_dir.name}"
     if recipe.model in CNNS and (recipe.linear_probe or recipe.frozen_layers is not None or recipe.lora_rank):
         raise SystemExit("A CNN is trained from the start: it has nothing to freeze, to probe or to adapt.")
+    try:
+        json.loads(recipe.model_config)
+    except ValueError as error:
+        raise SystemExit(f"--model_config is not JSON: {error}.") from error
+    if recipe.push_model_to and len(recipe.protocol) > 1:
+        raise SystemExit("--push_model_to publishes one model: give one --protocol.")
     if recipe.kept_copies is not None and (not recipe.frozen_layers or recipe.lora_rank):
         raise SystemExit("--kept_copies needs --frozen_layers of at least 1, and no --lora_rank.")
     return recipe, args

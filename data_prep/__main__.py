@@ -50,6 +50,8 @@ def main() -> None:
 def build() -> None:
     """Build the dataset, and publish it where that is asked."""
     args = parse_args()
+    if args.private and not args.push_to_hub:
+        raise SystemExit("--private says how to publish: it goes with --push_to_hub NAME.")
     if args.corpora and not args.corpora.is_dir():
         raise SystemExit(
             f"There is no folder {args.corpora}. Unpack the corpora there, or name another folder."

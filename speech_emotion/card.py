@@ -4,6 +4,9 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+PICTURES = {
+    name: f"{name}.png" for name in ("confusion_matrix", "reliability", "coverage")
+}  # beside the card
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 
 
@@ -33,7 +36,7 @@ def fill_card(report: dict) -> str:
     }
     corpora = sorted({speaker.partition("-")[0] for speaker in report["training"]["speakers"]})
     return environment.from_string(TEMPLATE.read_text()).render(
-        report, corpora=corpora, leaks=leaks(report["training"])
+        report, corpora=corpora, pictures=PICTURES, leaks=leaks(report["training"])
     )
 
 

@@ -77,11 +77,40 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(hidden)) * mask, mask
 
 
-class SpectrogramCNN(PreTrainedModel):
+class WaveformClassifier(PreTrainedModel):
+    """What CNNs over spectrograms have in common: waveforms in, logits out; a subclass computes `score`."""
+
+    main_input_name = "input_values"
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs,
+    ) -> SequenceClassifierOutput:
+        """Compute logits, and the cross-entropy where labels are given.
+
+        Args:
+            input_values: waveforms, [batch, samples], 16 kHz.
+            attention_mask: 1 on samples, 0 on padding, [batch, samples].
+            labels: class indices, [batch].
+            kwargs: what every transformers model is passed and this one does not need.
+
+        Returns:
+            `logits` of [batch, num_labels], and `loss`.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_values)
+        logits = self.score(input_values, attention_mask)
+        loss = nn.functional.cross_entropy(logits, labels) if labels is not None else None
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+class SpectrogramCNN(WaveformClassifier):
     """Classify waveforms by a residual CNN over their log-mel spectrogram."""
 
     config_class = SpectrogramCNNConfig
-    main_input_name = "input_values"
 
     def __init__(self, config: SpectrogramCNNConfig):
         super().__init__(config)
@@ -117,24 +146,8 @@ class SpectrogramCNN(PreTrainedModel):
         self.classifier = nn.Linear(2 * width_in, config.num_labels)
         self.post_init()
 
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs,
-    ) -> SequenceClassifierOutput:
-        """Compute logits, and the cross-entropy where labels are given.
-
-        Args:
-            input_values: waveforms, [batch, samples], 16 kHz.
-            attention_mask: 1 on samples, 0 on padding, [batch, samples].
-            labels: class indices, [batch].
-            kwargs: what every transformers model is passed and this one does not need.
-
-        Returns:
-            `logits` of [batch, num_labels], and `loss`.
-        """
+    def score(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute logits, [batch, num_labels], as `forward` takes and gives them."""
         hidden, mask = self.rows(input_values, attention_mask)
         hidden, mask = hidden.unsqueeze(1), mask.unsqueeze(1)
         if self.training:
@@ -143,20 +156,16 @@ class SpectrogramCNN(PreTrainedModel):
         for stage in self.stages:
             hidden, mask = stage(hidden, mask)
         pooled = torch.cat(_mean_and_std(hidden, mask), dim=1)
-        logits = self.classifier(self.dropout(pooled))
-        loss = nn.functional.cross_entropy(logits, labels) if labels is not None else None
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        return self.classifier(self.dropout(pooled))
 
     def rows(
-        self, input_values: torch.Tensor, attention_mask: torch.Tensor | None
+        self, input_values: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the input features, [batch, rows, frames], and their mask, [batch, 1, frames].
 
         Every clip has mean 0 and deviation 1 over its own frames, so loudness does not matter; padding is 0.
         """
         kind = self.config.input_features
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_values)
         # bf16 has too few digits for a spectrum, so autocast stays out of it.
         with torch.autocast(input_values.device.type, enabled=False):
             waves = input_values.float() * attention_mask

@@ -15,13 +15,12 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     PreTrainedConfig,
-    PreTrainedModel,
     Wav2Vec2FeatureExtractor,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from speech_emotion import features
 from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.cnn import WaveformClassifier
 
 COEFFICIENTS = 25
 SAMPLES = SAMPLE_RATE * 5 // 2  # 2.5 s; longer clips are cut, shorter ones padded
@@ -53,7 +52,7 @@ class ClipNorm(nn.BatchNorm1d):
         return nn.functional.batch_norm(hidden, *running, self.weight, self.bias, eps=self.eps)
 
 
-class MfccCNN(PreTrainedModel):
+class MfccCNN(WaveformClassifier):
     """Classify waveforms by a plain CNN over the first 2.5 s of their MFCC; 56,040 parameters for 8 classes.
 
     Four blocks of a 3×3 convolution to 32 channels, batch norm, ReLU, 2×2 max-pooling and dropout, then dense
@@ -71,7 +70,6 @@ class MfccCNN(PreTrainedModel):
     """
 
     config_class = MfccCNNConfig
-    main_input_name = "input_values"
 
     def __init__(self, config: MfccCNNConfig):
         super().__init__(config)
@@ -99,36 +97,16 @@ class MfccCNN(PreTrainedModel):
         self.classifier = nn.Linear(64, config.num_labels)
         self.post_init()
 
-    def forward(
-        self,
-        input_values: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs,
-    ) -> SequenceClassifierOutput:
-        """Compute logits, and the cross-entropy where labels are given.
-
-        Args:
-            input_values: waveforms, [batch, samples], 16 kHz.
-            attention_mask: 1 on samples, 0 on padding, [batch, samples].
-            labels: class indices, [batch].
-            kwargs: what every transformers model is passed and this one does not need.
-
-        Returns:
-            `logits` of [batch, num_labels], and `loss`.
-        """
+    def score(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute logits, [batch, num_labels], as `forward` takes and gives them."""
         hidden = self.blocks(self.rows(input_values, attention_mask).unsqueeze(1))
-        logits = self.classifier(self.dense(hidden.flatten(1)))
-        loss = nn.functional.cross_entropy(logits, labels) if labels is not None else None
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        return self.classifier(self.dense(hidden.flatten(1)))
 
-    def rows(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def rows(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute the MFCC of the first 2.5 s, [batch, 25, 216].
 
         Each coefficient has mean 0 and deviation 1 over the clip's own frames; padding is 0.
         """
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_values)
         # bf16 has too few digits for a spectrum, so autocast stays out of it.
         with torch.autocast(input_values.device.type, enabled=False):
             missing = (0, SAMPLES - input_values.shape[1])  # negative: cut

@@ -27,7 +27,7 @@ from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
-from speech_emotion.card import fill_card, interval, leaks, percent
+from speech_emotion.card import PICTURES, fill_card, interval, leaks, percent
 from speech_emotion.data import open_dataset, read_clip
 from speech_emotion.degradations import BABBLE_VOICES, MP3_BIT_RATE, babble, mp3, telephone, white_noise
 from speech_emotion.inference import WINDOW_SECONDS, EmotionClassifier
@@ -327,7 +327,7 @@ def measure_pipeline(folder: Path, rows: Dataset, logits: np.ndarray) -> dict:
 
 
 def draw_pictures(folder: Path, report: dict) -> None:
-    """Draw `confusion_matrix.png`, `reliability.png` and `coverage.png` of a report into a folder."""
+    """Draw the card's `PICTURES` of a report into a folder."""
     title = f"{report['model']}: {report['clips']:,} clips of {whose(report)}, % of each row"
     calibration, selective = report["calibration"], report["selective"]
     splits = {"validation": calibration["validation"], "test": calibration}
@@ -339,7 +339,7 @@ def draw_pictures(folder: Path, report: dict) -> None:
         ),
     }
     for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=110)
+        figure.savefig(folder / PICTURES[name], dpi=110)
 
 
 def whose(report: dict) -> str:

@@ -23,8 +23,18 @@ from speech_emotion.cnn_mfcc import MfccCNN
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
 
 
+# What transformers raises for a checkpoint that is missing, damaged or of another kind.
+LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
+
+
 class ModelError(ValueError):
     """A model that cannot be used; the message is a sentence that says why."""
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> "ModelError":
+        """Make it of what transformers raised."""
+        reason = str(error).strip().partition("\n")[0]
+        return cls(f"The model {name!r} cannot be loaded: {reason}")
 
 
 def new_classifier(
@@ -40,6 +50,9 @@ def new_classifier(
 
     Returns:
         The model, its feature extractor, and the names of the parameters that start at random.
+
+    Raises:
+        ModelError: there is no encoder or classifier of that name that transformers can load.
     """
     labelling = {
         "id2label": dict(enumerate(labels)),
@@ -51,18 +64,22 @@ def new_classifier(
         model = network(network.config_class(**fields))
         extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
         return model, extractor, {parameter for parameter, _ in model.named_parameters()}
-    config = AutoConfig.from_pretrained(name, **fields)
-    if getattr(config, "use_weighted_layer_sum", False):
-        config.layerdrop = 0.0  # a layer that is left out gives no state to weigh
-    model, report = AutoModelForAudioClassification.from_pretrained(
-        name,
-        config=config,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        dtype=torch.float32,
-    )
+    try:
+        config = AutoConfig.from_pretrained(name, **fields)
+        if getattr(config, "use_weighted_layer_sum", False):
+            config.layerdrop = 0.0  # a layer that is left out gives no state to weigh
+        model, report = AutoModelForAudioClassification.from_pretrained(
+            name,
+            config=config,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+        extractor = AutoFeatureExtractor.from_pretrained(name)
+    except LOAD_ERRORS as error:
+        raise ModelError.of(name, error) from error
     fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    return model, AutoFeatureExtractor.from_pretrained(name), fresh
+    return model, extractor, fresh
 
 
 def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
@@ -84,9 +101,8 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
             name, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
         extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"The model {name!r} cannot be loaded: {reason}") from error
+    except LOAD_ERRORS as error:
+        raise ModelError.of(name, error) from error
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise ModelError(f"The checkpoint of {name!r} lacks weights, so it would predict noise: {missing}.")

@@ -195,6 +195,28 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
     assert np.array_equal(cap_speakers(rows, 1, seed=3)["sha256"], capped["sha256"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (["--model", "/no/such/model"], "The model '/no/such/model' cannot be loaded"),
+        (["--model_config", "{widths"], "--model_config is not JSON"),
+        (
+            ["--model", "cnn", "--model_config", '{"input_features": "lpc"}'],
+            "input_features is 'lpc'; it can be",
+        ),
+        (["--model", "cnn", "--protocol", "fold:9"], "There is no fold '9'; there are folds 1 to 6."),
+        (["--protocol", "fold:1", "fold:2", "--push_model_to", "me/it"], "give one --protocol."),
+    ],
+)
+def test_what_cannot_be_trained_ends_in_a_sentence(wrong, sentence, small_dataset, tmp_path):
+    command = [sys.executable, "train.py", "--data", small_dataset, "--output_dir", tmp_path, *wrong]
+    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=offline)
+    assert result.returncode == 1
+    assert sentence in result.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
 def test_a_dataset_that_is_not_there_ends_in_a_sentence(tmp_path):
     command = [sys.executable, "train.py", "--model", "cnn", "--data", str(tmp_path / "none")]
     offline = os.environ | {"HF_HUB_OFFLINE": "1"}

@@ -6,13 +6,17 @@ from transformers import pipeline
 
 from speech_emotion.models import extract, load_classifier, new_classifier
 
+NETWORKS = {
+    **{kind: ("cnn", {"input_features": kind, "freq_mask": 8}) for kind in ("log_mel", "mfcc", "stack")},
+    "cnn-mfcc": ("cnn-mfcc", {}),
+}
 
-@pytest.fixture(scope="module", params=["log_mel", "mfcc", "stack"])
+
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS)
 def cnn(request):
     torch.manual_seed(0)
-    model, extractor, _ = new_classifier(
-        "cnn", ["happy", "sad", "calm"], {"input_features": request.param, "freq_mask": 8}
-    )
+    name, changes = request.param
+    model, extractor, _ = new_classifier(name, ["happy", "sad", "calm"], changes)
     return model.eval(), extractor
 
 
@@ -51,7 +55,7 @@ def test_an_input_it_does_not_know_is_an_error():
         new_classifier("cnn", ["happy", "sad"], {"input_features": "lpc"})
 
 
-def test_spec_augment_works_in_training_only(cnn):
+def test_what_is_random_is_so_in_training_only(cnn):
     model, extractor = cnn
     inputs = extract(extractor, [voice()])
     assert torch.equal(model(**inputs).logits, model(**inputs).logits)
@@ -68,6 +72,7 @@ def test_pipeline_opens_the_folder_as_it_was_saved(cnn, tmp_path):
     for name, value in model.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name]), name
     answer = pipeline("audio-classification", model=str(tmp_path))(voice(), top_k=None)
+    assert sum(entry["score"] for entry in answer) == pytest.approx(1.0)
     with torch.inference_mode():
         expected = model(**extract(extractor, [voice()])).logits.softmax(1)[0]
     scores = [
