@@ -18,7 +18,6 @@ heard once, at the end, by the finished folder. Every argument of transformers.T
 import json
 import os
 import shlex
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -41,13 +40,14 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from data_prep.splits import resplit
 from speech_emotion.augmentation import augment
-from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, unite
-from speech_emotion.evaluation import describe_machine, evaluate_folder, print_report
+from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset
+from speech_emotion.evaluation import evaluate_folder, print_report
 from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
 from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import fit_temperature
 from speech_emotion.models import CNNS, last_linear, new_classifier
+from speech_emotion.summary import summarise
 from speech_emotion.training import (
     Collator,
     EmotionTrainer,
@@ -87,9 +87,13 @@ class Recipe:
             "trained one after another (default: the splits as prepared)"
         },
     )
+    corpora: list[str] = field(
+        default_factory=list,
+        metadata={"help": 'only these, as `savee` or "ravdess speech" (default: all of the dataset)'},
+    )
     summary: Path | None = field(
         default=None,
-        metadata={"help": "where the figures of several protocols go (default: protocols.json in model_dir)"},
+        metadata={"help": "file for the figures of all protocols together, as in benchmarks/results"},
     )
     augmentation: bool = field(default=True, metadata={"help": "change training clips at random"})
     mixup: float = field(default=0.0, metadata={"help": "alpha of mix-up for every second batch; 0: none"})
@@ -111,6 +115,10 @@ class Recipe:
             "train the rest on what it gave (default: run it in every epoch, which takes longer)"
         },
     )
+    states: Path = field(
+        default=Path("outputs/states"),
+        metadata={"help": "folder where --kept_copies keeps what it computes, for this run and later ones"},
+    )
     lora_rank: int = field(
         default=0, metadata={"help": "tune low-rank additions to the attention instead of its weights (peft)"}
     )
@@ -120,6 +128,10 @@ class Recipe:
     )
     balance: bool = field(
         default=True, metadata={"help": "draw every emotion of a corpus as often as any other of it"}
+    )
+    ema_decay: float = field(
+        default=0.99,
+        metadata={"help": "of the moving average of the weights that is evaluated and saved; 0: no average"},
     )
     early_stopping_patience: int = field(
         default=0, metadata={"help": "stop after so many epochs without a better validation UAR; 0: never"}
@@ -159,9 +171,9 @@ def main() -> None:
     """Train on every protocol asked for; with several, sum up what they measured."""
     recipe, args = parse_arguments()
     if args.use_cpu:  # accelerate leaves a single process one thread
-        torch.set_num_threads(max(1, os.cpu_count() // args.world_size))
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // args.world_size))
     try:
-        dataset = open_dataset(recipe.data)
+        dataset = choose_corpora(open_dataset(recipe.data), recipe.corpora)
         runs = {
             protocol: resplit(dataset, protocol) if protocol else dataset
             for protocol in recipe.protocol or [None]
@@ -174,19 +186,16 @@ def main() -> None:
         if protocol != "random" and set(splits["train"]["speaker"]) & set(splits["test"]["speaker"]):
             raise SystemExit("Speakers are in training and in test: ask for that with --protocol random.")
         splits["train"] = cap_speakers(splits["train"], recipe.clips_per_speaker, args.seed)
-    heard = unite([splits[name] for splits in runs.values() for name in ("train", "validation")])
     output, reports = Path(args.output_dir), {}
     for protocol, splits in runs.items():
         folder = recipe.model_dir
         if len(runs) > 1:
             name = protocol.replace(":", "-")
             folder, args.output_dir = folder / name, str(output / name)
-        reports[protocol] = train(recipe, args, protocol, splits, heard, folder, output / "states")
+        reports[protocol] = train(recipe, args, protocol, splits, folder)
     if args.process_index == 0:
-        if len(runs) > 1:
-            file = recipe.summary or recipe.model_dir / "protocols.json"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(summarise(reports), indent=1) + "\n")
+        if recipe.summary:
+            save_summary(reports, recipe.summary)
         if recipe.push_model_to:
             try:
                 print(f"Published: {publish_folder(recipe.model_dir, recipe.push_model_to)}")
@@ -210,9 +219,7 @@ def train(
     args: Arguments,
     protocol: str | None,
     splits: DatasetDict,
-    heard: Dataset,
     folder: Path,
-    states: Path,
 ) -> dict | None:
     """Train, calibrate, save, measure.
 
@@ -232,7 +239,7 @@ def train(
     if recipe.kept_copies is None:
         hearing = hear_sound(recipe, model, extractor, splits)
     else:
-        hearing = hear_states(recipe, args, model, extractor, splits, heard, states)
+        hearing = hear_states(recipe, args, model, extractor, splits)
     weights = balance(splits["train"]) if recipe.balance else None
     if recipe.linear_probe:
         plain = DataLoader(hearing.plain, args.per_device_eval_batch_size, collate_fn=hearing.collate)
@@ -248,6 +255,7 @@ def train(
         new_learning_rate=recipe.new_learning_rate,
         mixup=recipe.mixup,
         clip_weights=weights,
+        ema_decay=recipe.ema_decay,
         train_dataset=hearing.training,
         eval_dataset=hearing.validation,
         data_collator=hearing.collate,
@@ -300,49 +308,22 @@ def hear_states(
     model: PreTrainedModel,
     extractor: FeatureExtractionMixin,
     splits: DatasetDict,
-    heard: Dataset,
-    file: Path,
 ) -> Hearing:
-    """Train what lies above the frozen part on the states it gives, of all clips `heard` in any protocol."""
+    """Train what lies above the frozen part on the states it gives."""
+    layers, copies = recipe.frozen_layers, recipe.kept_copies
     try:
-        tail = Tail(model, recipe.frozen_layers)
+        tail = Tail(model, layers)
     except ValueError as error:
         raise SystemExit(str(error)) from error
     with args.main_process_first():
-        states = FrozenStates(
-            model.to(args.device), extractor, heard, recipe.frozen_layers, recipe.kept_copies,
-            WINDOW_SECONDS, file, args.per_device_eval_batch_size,
-        )  # fmt: skip
-    training, plain, validation = [
-        StateDataset(states, splits[name], WINDOW_SECONDS, augmented)
-        for name, augmented in (("train", True), ("train", False), ("validation", False))
-    ]
-    return Hearing(tail, collate_states, training, plain, validation)
-
-
-def summarise(reports: dict[str, dict]) -> dict:
-    """Sum up protocols: per group of test clips the mean UAR and its spread, and the calibration error.
-
-    Speakers whom a later protocol tests once more (SAVEE has fewer folds than RAVDESS) count once.
-    """
-    folds, tested = {}, set()
-    for protocol, report in reports.items():
-        for group, own in report["groups"].items():
-            corpus = group.partition(" ")[0]
-            speakers = tuple(name for name in report["speakers"] if name.startswith(f"{corpus}-"))
-            if (group, speakers) not in tested:
-                tested.add((group, speakers))
-                folds.setdefault(group, {})[protocol] = own["uar"]
-    errors = [report["calibration"]["ece"] for report in reports.values()]
-    return {
-        "groups": {
-            group: {"uar": statistics.mean(own.values()), "sd": statistics.pstdev(own.values()), "folds": own}
-            for group, own in folds.items()
-        },
-        "ece": statistics.mean(errors),
-        "training": next(iter(reports.values()))["training"] | {"speakers": None},
-        "measured_on": describe_machine(),
-    }
+        batch = args.per_device_eval_batch_size
+        states = FrozenStates(model.to(args.device), extractor, layers, WINDOW_SECONDS, recipe.states, batch)
+        states.add(splits["train"], copies)
+        states.add(splits["validation"], copies=0)
+    training, plain = [StateDataset(states, splits["train"], number) for number in (copies, 0)]
+    return Hearing(
+        tail, collate_states, training, plain, StateDataset(states, splits["validation"], copies=0)
+    )
 
 
 def parse_arguments() -> tuple[Recipe, Arguments]:
@@ -371,6 +352,17 @@ def save_folder(model: PreTrainedModel, extractor, temperature: float, folder: P
         head.bias /= temperature
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
+
+
+def save_summary(reports: dict[str, dict], file: Path) -> None:
+    """Write the figures of all protocols, and how they came to be, into one file."""
+    of_one = next(iter(reports.values()))
+    about = {
+        name: of_one[name] for name in ("architecture", "parameters", "labels", "training", "measured_on")
+    }
+    del about["training"]["protocol"], about["training"]["speakers"]  # each protocol has its own
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(summarise(reports) | about, indent=1) + "\n")
 
 
 def describe_distillation(name: str) -> dict | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Audio, Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
+from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
 
@@ -45,6 +45,35 @@ def _with_audio(rows: Dataset) -> Dataset:
     return rows if there.all() else rows.select(np.flatnonzero(there))
 
 
+def choose_corpora(dataset: DatasetDict, names: Sequence[str]) -> DatasetDict:
+    """Keep the clips of some corpora, named as `savee` or, speech and song apart, `ravdess speech`.
+
+    Args:
+        dataset: as `open_dataset` gives it.
+        names: none keeps all.
+
+    Raises:
+        ValueError: one of them is not in the dataset.
+    """
+
+    def choose(rows: Dataset) -> Dataset:
+        groups = list(zip(rows["corpus"], rows["channel"], strict=True))
+        found.update(name for corpus, channel in groups for name in (corpus, f"{corpus} {channel}"))
+        return rows.select(
+            [i for i, (corpus, channel) in enumerate(groups) if {corpus, f"{corpus} {channel}"} & set(names)]
+        )
+
+    if not names:
+        return dataset
+    found = set()
+    chosen = DatasetDict({split: choose(rows) for split, rows in dataset.items()})
+    if unknown := set(names) - found:
+        raise ValueError(
+            f"There is no {' and no '.join(sorted(unknown))}; there are {', '.join(sorted(found))}."
+        )
+    return chosen
+
+
 def read_clip(row: dict) -> np.ndarray:
     """Decode the clip of a row: float32, shape [n], 16 kHz."""
     return load_audio(row["audio"]["bytes"])
@@ -64,13 +93,6 @@ def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
         if count[speaker] <= most:
             kept.append(index)
     return rows.select(sorted(kept))
-
-
-def unite(parts: list[Dataset]) -> Dataset:
-    """Join splits that may share clips, each clip once."""
-    rows = concatenate_datasets(parts)
-    first = {sha256: index for index, sha256 in reversed(list(enumerate(rows["sha256"])))}
-    return rows.select(sorted(first.values()))
 
 
 def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:

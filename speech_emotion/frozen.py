@@ -7,6 +7,7 @@ was trained is saved by saving the classifier.
 """
 
 import hashlib
+import inspect
 import json
 import random
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from speech_emotion import augmentation
 from speech_emotion.augmentation import augment
 from speech_emotion.data import crop, read_clip
 from speech_emotion.models import extract
@@ -74,73 +76,103 @@ class Tail(nn.Module):
 
 
 class FrozenStates:
-    """The states of clips after a model's first layers, in a file that a later run of the same finds again.
+    """The states of clips after a model's first layers, kept in a file where later runs find them.
+
+    The file grows by whatever clip or copy is not in it yet, and an interrupted run goes on where it was.
+    Another encoder, another augmentation or another length makes another file.
 
     Args:
         model: a stock wav2vec2 or HuBERT classifier, on the device that computes.
         extractor: its feature extractor.
-        rows: the clips.
         frozen_layers: after how many transformer layers.
-        copies: how many augmented copies of each clip beside the clip itself.
         seconds: longer clips are cropped to their start, augmented ones at random.
-        file: where the states go, `FILE.json` beside it says whose they are.
+        folder: where the files are.
         batch_size: clips that are computed at once.
     """
+
+    SAVED_EVERY = 100  # batches
 
     def __init__(
         self,
         model: PreTrainedModel,
         extractor: FeatureExtractionMixin,
-        rows: Dataset,
         frozen_layers: int,
-        copies: int,
         seconds: float,
-        file: Path,
+        folder: Path,
         batch_size: int,
     ):
-        self.copies = copies
+        self.model, self.extractor, self.frozen_layers = model, extractor, frozen_layers
+        self.seconds, self.batch_size = seconds, batch_size
         self.width = model.config.hidden_size
-        index = Path(f"{file}.json")
-        whose = {
-            "encoder": _fingerprint(model, frozen_layers),
-            "clips": hashlib.sha256("".join(rows["sha256"]).encode()).hexdigest(),
-            "copies": copies,
-            "seconds": seconds,
-        }
-        known = json.loads(index.read_text()) if index.exists() else {}
-        if known.get("whose") != whose:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            copied = _Copies(rows, copies, seconds)
-            lengths = _compute(model, extractor, copied, frozen_layers, file, batch_size)
-            known = {"whose": whose, "lengths": lengths}
-            index.write_text(json.dumps(known))
-        ends = np.cumsum([frames for _, _, frames in known["lengths"]]).tolist()
-        self.frames = np.memmap(file, np.float16, "r").reshape(-1, self.width)
+        self.file = folder / _fingerprint(model, frozen_layers, seconds)
+        self.index = self.file.with_suffix(".json")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.frames: np.ndarray | None = None
+        self.pieces: dict[tuple[str, int], slice] = {}
+
+    def add(self, rows: Dataset, copies: int) -> None:
+        """Compute what the file lacks of these clips as they are and of so many augmented copies of each."""
+        lengths = json.loads(self.index.read_text()) if self.index.exists() else []
+        known = {(sha256, copy) for sha256, copy, _ in lengths}
+        if missing := _Copies(rows, copies, self.seconds, known):
+            self._compute(missing, lengths)
+        ends = np.cumsum([frames for _, _, frames in lengths]).tolist()
+        self.frames = np.memmap(self.file, np.float16, "r", shape=(ends[-1], self.width))
         self.pieces = {
             (sha256, copy): slice(end - frames, end)
-            for (sha256, copy, frames), end in zip(known["lengths"], ends, strict=True)
+            for (sha256, copy, frames), end in zip(lengths, ends, strict=True)
         }
 
     def get(self, sha256: str, copy: int) -> torch.Tensor:
         """Give the states of a clip's copy (0: the clip itself), float32, shape [frames, width]."""
         return torch.from_numpy(self.frames[self.pieces[sha256, copy]].astype(np.float32))
 
+    @torch.no_grad()
+    def _compute(self, missing: "_Copies", lengths: list[tuple[str, int, int]]) -> None:
+        """Append the states of the copies to the file, and to `lengths` whose they are and how long."""
+        encoder = self.model.base_model.encoder
+        layers, encoder.layers = encoder.layers, encoder.layers[: self.frozen_layers]
+        seen: list[torch.Tensor] = []
+        hook = layers[self.frozen_layers - 1].register_forward_hook(lambda *call: seen.append(call[-1]))
+        loader = DataLoader(missing, self.batch_size, collate_fn=list, num_workers=1)
+        self.model.eval()
+        with self.file.open("ab") as out:
+            out.truncate(sum(frames for _, _, frames in lengths) * self.width * np.float16().itemsize)
+            bar = tqdm(loader, desc="frozen part", unit="batch")
+            for number, batch in enumerate(bar, start=1):
+                clips = [audio for _, _, audio in batch]
+                inputs = extract(self.extractor, clips)
+                self.model.base_model(
+                    **{name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+                )
+                samples = torch.tensor([clip.size for clip in clips])
+                frames = self.model._get_feat_extract_output_lengths(samples).tolist()
+                for (sha256, copy, _), length, states in zip(batch, frames, seen.pop(), strict=True):
+                    out.write(states[:length].cpu().to(torch.float16).numpy().tobytes())
+                    lengths.append((sha256, copy, length))
+                if number % self.SAVED_EVERY == 0 or number == len(loader):
+                    out.flush()
+                    part = self.index.with_suffix(".part")
+                    part.write_text(json.dumps(lengths))
+                    part.replace(self.index)
+        hook.remove()
+        encoder.layers = layers
+
 
 class StateDataset(torch.utils.data.Dataset):
     """Rows as a `Tail` is trained on them: states of a copy drawn at random, label beside.
 
     Args:
-        states: of at least these rows.
+        states: of at least these rows and copies.
         rows: a split of the dataset.
-        seconds: what the clips were cropped to.
-        augmented: draw among the clip and its copies; else the clip itself.
+        copies: draw among the clip itself and so many copies.
     """
 
-    def __init__(self, states: FrozenStates, rows: Dataset, seconds: float, augmented: bool):
+    def __init__(self, states: FrozenStates, rows: Dataset, copies: int):
         self.states = states
         self.sha256s, self.labels = rows["sha256"][:], rows["emotion"][:]
-        self.durations = [min(duration, seconds) for duration in rows["duration"]]
-        self.copies = states.copies if augmented else 0
+        self.durations = [min(duration, states.seconds) for duration in rows["duration"]]
+        self.copies = copies
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -162,12 +194,18 @@ def collate_states(clips: list[dict]) -> dict[str, torch.Tensor]:
 
 
 class _Copies(torch.utils.data.Dataset):
-    """Every clip, then every clip's first augmented copy, and so on; each alike whoever computes it."""
+    """Every clip, then every clip's first augmented copy, and so on; each alike whoever computes it.
 
-    def __init__(self, rows: Dataset, copies: int, seconds: float):
+    Those already known are left out.
+    """
+
+    def __init__(self, rows: Dataset, copies: int, seconds: float, known: set[tuple[str, int]]):
         self.rows, self.seconds = rows, seconds
+        sha256s = rows["sha256"][:]
         order = np.argsort(rows["duration"], kind="stable").tolist()  # batches of about one length
-        self.items = [(row, copy) for copy in range(copies + 1) for row in order]
+        self.items = [
+            (row, copy) for copy in range(copies + 1) for row in order if (sha256s[row], copy) not in known
+        ]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -184,42 +222,11 @@ class _Copies(torch.utils.data.Dataset):
         return clip["sha256"], copy, crop(audio, self.seconds, at_random=copy > 0)
 
 
-@torch.no_grad()
-def _compute(
-    model: PreTrainedModel,
-    extractor: FeatureExtractionMixin,
-    copied: _Copies,
-    frozen_layers: int,
-    file: Path,
-    batch_size: int,
-) -> list[tuple[str, int, int]]:
-    seen: list[torch.Tensor] = []
-    layer = model.base_model.encoder.layers[frozen_layers - 1]
-    hook = layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    loader = DataLoader(copied, batch_size, collate_fn=list, num_workers=1)
-    lengths = []
-    model.eval()
-    part = Path(f"{file}.part")
-    with part.open("wb") as out:
-        for batch in tqdm(loader, desc="frozen part", unit="batch"):
-            clips = [audio for _, _, audio in batch]
-            inputs = {name: tensor.to(model.device) for name, tensor in extract(extractor, clips).items()}
-            model.base_model(**inputs)
-            samples = torch.tensor([clip.size for clip in clips])
-            frames = model._get_feat_extract_output_lengths(samples).tolist()
-            for (sha256, copy, _), length, states in zip(batch, frames, seen.pop(), strict=True):
-                out.write(states[:length].cpu().to(torch.float16).numpy().tobytes())
-                lengths.append((sha256, copy, length))
-    hook.remove()
-    part.replace(file)
-    return lengths
-
-
-def _fingerprint(model: PreTrainedModel, frozen_layers: int) -> str:
-    """Hash the parameters that the states depend on."""
-    digest = hashlib.sha256()
+def _fingerprint(model: PreTrainedModel, frozen_layers: int, seconds: float) -> str:
+    """Hash what the states depend on: the frozen parameters, the changes to copies, the length."""
+    digest = hashlib.sha256(f"{seconds} {inspect.getsource(augmentation)}".encode())
     for name, parameter in model.base_model.state_dict().items():
         above = name.startswith("encoder.layers.") and int(name.split(".")[2]) >= frozen_layers
         if not above:
             digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]

@@ -118,7 +118,7 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, float]
         their `accuracy` (0..1) and how many `clips` there are.
     """
     confidence, correct = _confidence(logits, labels)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = _bin_of(confidence)
     return [
         {
             "confidence": float(confidence[bins == index].mean()),
@@ -141,8 +141,29 @@ def expected_calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         0 (calibrated) to 1.
     """
-    bins = reliability(logits, labels)
-    return sum(own["clips"] * abs(own["confidence"] - own["accuracy"]) for own in bins) / len(labels)
+    return calibration_gap(reliability(logits, labels))
+
+
+def calibration_gap(bins: list[dict[str, float]]) -> float:
+    """Give the expected calibration error of the bins that `reliability` gives."""
+    clips = sum(own["clips"] for own in bins)
+    return sum(own["clips"] * abs(own["confidence"] - own["accuracy"]) for own in bins) / clips
+
+
+def pool_bins(several: list[list[dict[str, float]]]) -> list[dict[str, float]]:
+    """Join what `reliability` gives for several sets of clips, as if all had been one set."""
+    joined = {}
+    for own in (own for bins in several for own in bins):
+        joined.setdefault(int(_bin_of(own["confidence"])), []).append(own)
+    pooled = []
+    for _, parts in sorted(joined.items()):
+        clips = [part["clips"] for part in parts]
+        means = {
+            name: float(np.average([part[name] for part in parts], weights=clips))
+            for name in ("confidence", "accuracy")
+        }
+        pooled.append(means | {"clips": sum(clips)})
+    return pooled
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -220,6 +241,11 @@ def coverage_curve(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, flo
     return [
         {"coverage": float(count / len(labels)), "accuracy": float(running[count - 1])} for count in answered
     ]
+
+
+def _bin_of(confidence: np.ndarray | float) -> np.ndarray:
+    """Number the bin of a confidence, from 0; of a bin's mean confidence, its own."""
+    return np.minimum(np.asarray(confidence) * CALIBRATION_BINS, CALIBRATION_BINS - 1).astype(int)
 
 
 def _confidence(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import transformers
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from speech_emotion.augmentation import mix_up
 from speech_emotion.metrics import EmotionMetric
@@ -22,8 +25,63 @@ from speech_emotion.models import extract
 PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
 
 
+class WeightAverage(TrainerCallback):
+    """Keeps an exponential moving average of the weights, which is what is evaluated and, in the end, kept.
+
+    It hears new speakers more evenly from epoch to epoch than the weights themselves (Izmailov et al. 2018,
+    https://arxiv.org/abs/1803.05407, for averages in general). Early steps count less: they know little.
+
+    Args:
+        decay: what one step leaves of the average, 0..1.
+    """
+
+    FILE = "average.safetensors"  # beside each of the Trainer's checkpoints
+
+    def __init__(self, decay: float):
+        self.decay = decay
+        self.weights: dict[str, torch.Tensor] | None = None
+
+    def on_train_begin(self, args, state, control, model: nn.Module, **kwargs) -> None:
+        """Start from the weights as they are, or from the checkpoint that training goes on from."""
+        self.weights = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+        if state.global_step:
+            self.weights |= load_file(Path(args.output_dir, f"checkpoint-{state.global_step}", self.FILE))
+
+    @torch.no_grad()
+    def on_step_end(self, args, state, control, model: nn.Module, **kwargs) -> None:
+        """Move the average towards the weights."""
+        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
+        for name, weight in model.state_dict().items():
+            if weight.is_floating_point():
+                self.weights[name].lerp_(weight, 1 - decay)
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        """Write the average into the checkpoint."""
+        if state.is_world_process_zero:
+            whole = {name: weight.contiguous() for name, weight in self.weights.items()}
+            save_file(whole, Path(args.output_dir, f"checkpoint-{state.global_step}", self.FILE))
+
+    def on_train_end(self, args, state, control, model: nn.Module, **kwargs) -> None:
+        """Leave the model with the average: of the best epoch, where that is what training chooses."""
+        if args.load_best_model_at_end and state.best_model_checkpoint:
+            self.weights = load_file(Path(state.best_model_checkpoint, self.FILE))
+        model.load_state_dict(self.weights)
+        self.weights = None
+
+    @contextmanager
+    def lend(self, model: nn.Module) -> Iterator[None]:
+        """Put the average in the place of the weights for a while."""
+        if self.weights is None:
+            yield
+            return
+        own = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+        model.load_state_dict(self.weights)
+        yield
+        model.load_state_dict(own)
+
+
 class EmotionTrainer(Trainer):
-    """transformers.Trainer with two learning rates, mix-up, and batches of clips of about one length."""
+    """transformers.Trainer with two learning rates, mix-up, averaged weights, and batches by length."""
 
     def __init__(
         self,
@@ -32,6 +90,7 @@ class EmotionTrainer(Trainer):
         new_learning_rate: float,
         mixup: float,
         clip_weights: np.ndarray | None,
+        ema_decay: float,
         **kwargs,
     ):
         self.new_parameters = new_parameters
@@ -39,6 +98,13 @@ class EmotionTrainer(Trainer):
         self.mixup = mixup
         self.clip_weights = clip_weights
         super().__init__(*args, **kwargs)
+        self.average = WeightAverage(ema_decay)
+        self.add_callback(self.average)
+
+    def evaluation_loop(self, *args, **kwargs) -> transformers.trainer_utils.EvalLoopOutput:
+        """Evaluate the average of the weights."""
+        with self.average.lend(self.model):
+            return super().evaluation_loop(*args, **kwargs)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Make AdamW with a group each for pretrained and new, decayed and undecayed parameters."""

@@ -14,13 +14,15 @@ def classifier(encoder_folder, small_dataset) -> EmotionClassifier:
     return EmotionClassifier(model, extractor)
 
 
-def keep(classifier, rows, file, copies=1):
-    return FrozenStates(classifier.model, classifier.extractor, rows, 1, copies, 5.0, file, batch_size=3)
+def keep(classifier, rows, folder, copies=1):
+    states = FrozenStates(classifier.model, classifier.extractor, 1, 5.0, folder, batch_size=3)
+    states.add(rows, copies)
+    return states
 
 
 def test_the_tail_on_kept_states_gives_the_whole_models_logits(classifier, small_dataset, tmp_path):
     rows = open_dataset(str(small_dataset))["train"]
-    clips = StateDataset(keep(classifier, rows, tmp_path / "states"), rows, 5.0, augmented=False)
+    clips = StateDataset(keep(classifier, rows, tmp_path), rows, copies=0)
     batch = collate_states([clips[index] for index in range(len(clips))])
     assert batch.pop("labels").tolist() == rows["emotion"][:]
     with torch.inference_mode():
@@ -37,16 +39,32 @@ def test_copies_differ_from_the_clip_and_are_the_same_each_time(classifier, smal
     assert all(torch.equal(one.get(sha, 1), two.get(sha, 1)) for sha in sha256s)
 
 
-def test_states_are_computed_anew_for_other_clips_or_another_encoder(classifier, small_dataset, tmp_path):
+def test_the_file_grows_by_what_it_lacks_and_goes_on_after_an_interruption(
+    classifier, small_dataset, tmp_path
+):
     dataset = open_dataset(str(small_dataset))
-    file = tmp_path / "states"
-    first = keep(classifier, dataset["train"], file).get(dataset["train"]["sha256"][0], 0)
-    keep(classifier, dataset["validation"], file)
+    sha256 = dataset["train"]["sha256"][0]
+    states = keep(classifier, dataset["train"], tmp_path, copies=0)
+    before = states.get(sha256, 0)
+    with states.file.open("ab") as file:
+        file.write(b"cut off here")
+    size = states.file.stat().st_size
+    again = keep(classifier, dataset["train"], tmp_path, copies=0)
+    assert again.file.stat().st_size == size  # nothing was computed
+    again.add(dataset["validation"], copies=1)
+    assert set(again.pieces) > set(states.pieces)
+    assert torch.equal(again.get(sha256, 0), before)
+    assert torch.isfinite(again.get(dataset["validation"]["sha256"][-1], 1)).all()
+
+
+def test_another_encoder_has_states_of_its_own(classifier, small_dataset, tmp_path):
+    rows = open_dataset(str(small_dataset))["train"]
+    first = keep(classifier, rows, tmp_path)
     with torch.no_grad():
         classifier.model.wav2vec2.feature_projection.projection.bias += 1.0
-    moved = keep(classifier, dataset["train"], file).get(dataset["train"]["sha256"][0], 0)
-    assert first.shape == moved.shape
-    assert not torch.allclose(first, moved)
+    moved = keep(classifier, rows, tmp_path)
+    assert first.file != moved.file
+    assert not torch.allclose(first.get(rows["sha256"][0], 0), moved.get(rows["sha256"][0], 0))
 
 
 def test_what_has_no_tail_is_refused_in_a_sentence(classifier, cnn_folder):
