@@ -13,7 +13,7 @@ import platform
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -51,7 +51,9 @@ SNRS_DB = (20, 10, 0)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate")
 
 
-def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, quick: bool = False) -> dict:
+def evaluate_folder(
+    folder: Path, dataset: DatasetDict, training: dict, quick: bool = False, beside: Sequence[Path] = ()
+) -> dict:
     """Measure the model in a folder and write `report.json`, its pictures and `README.md` into it.
 
     Args:
@@ -60,6 +62,7 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, quick: b
         training: how the model came to be, kept in the report as it is; `temperature` in it is what its last
             layer was divided by, `speakers` are those it heard.
         quick: leave out `robustness` and `pipeline`, nine tenths of the time; both are None then.
+        beside: summaries to compare it with, as `train.py --summary` writes them.
 
     Returns:
         The report. Every accuracy, recall, precision, F1, coverage, confidence, calibration error and
@@ -72,6 +75,7 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, quick: b
         - `majority_class`: what always answering the most common `label` of the training split scores.
         - `calibration`: see `measure_calibration`; `threshold`, `selective`: see `measure_threshold`.
         - `robustness`: see `measure_robustness`; `pipeline`: see `measure_pipeline`.
+        - `beside`: see `read_beside`.
         - `training`: as given. `measured_on`: see `describe_machine`.
 
     Raises:
@@ -106,6 +110,7 @@ def evaluate_folder(folder: Path, dataset: DatasetDict, training: dict, quick: b
         **measure_threshold(test, validation),
         "robustness": None if quick else measure_robustness(classifier, rows, test[0]),
         "pipeline": None if quick else measure_pipeline(folder, rows, test[0]),
+        "beside": read_beside(beside),
         "training": training,
         "measured_on": describe_machine(),
     }
@@ -326,6 +331,22 @@ def measure_pipeline(folder: Path, rows: Dataset, logits: np.ndarray) -> dict:
     }
 
 
+def read_beside(files: Sequence[Path]) -> dict:
+    """Read what other protocols gave: the same recipe cross-validated or on a leaking split, or a floor.
+
+    Returns:
+        By the name of the file what its summary says of `protocols`, `leaks_speakers`, `clips`, `speakers`
+        and `overall`, and the `uar` of its `groups`; see `summary.summarise`.
+    """
+    kept = ("protocols", "leaks_speakers", "clips", "speakers", "overall")
+    summaries = {file.stem: json.loads(file.read_text()) for file in files}
+    return {
+        name: {key: own[key] for key in kept}
+        | {"groups": {group: scores["uar"] for group, scores in own["groups"].items()}}
+        for name, own in summaries.items()
+    }
+
+
 def draw_pictures(folder: Path, report: dict) -> None:
     """Draw the card's `PICTURES` of a report into a folder."""
     title = f"{report['model']}: {report['clips']:,} clips of {whose(report)}, % of each row"
@@ -438,14 +459,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="model folder with its report.json")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     parser.add_argument("--quick", action="store_true", help="leave out noise, telephone, MP3 and pipeline")
+    parser.add_argument(
+        "--beside", nargs="*", type=Path, default=[], help="summaries to compare with, of benchmarks/results"
+    )
     args = parser.parse_args()
     before = args.folder / "report.json"
     if not before.is_file():
         raise SystemExit(f"{args.folder} has no report.json, which would say how its model was trained.")
     try:
         training = json.loads(before.read_text())["training"]
-        print_report(evaluate_folder(args.folder, open_dataset(args.data), training, args.quick))
-    except (FileNotFoundError, ValueError) as error:
+        dataset = open_dataset(args.data)
+        print_report(evaluate_folder(args.folder, dataset, training, args.quick, args.beside))
+    except (FileNotFoundError, KeyError, ValueError) as error:
         raise SystemExit(str(error)) from error
 
 
