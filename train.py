@@ -15,6 +15,7 @@ Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `
 heard once, at the end, by the finished folder. Every argument of transformers.TrainingArguments is known.
 """
 
+import copy
 import json
 import os
 import shlex
@@ -24,8 +25,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -36,12 +38,12 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
 
 from data_prep.splits import resplit
 from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset
-from speech_emotion.evaluation import evaluate_folder, print_report
+from speech_emotion.evaluation import HELD_OUT, evaluate_folder, print_report
 from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
 from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.inference import WINDOW_SECONDS
@@ -136,6 +138,13 @@ class Recipe:
         default=0.99,
         metadata={"help": "of the moving average of the weights that is evaluated and saved; 0: no average"},
     )
+    refit: bool = field(
+        default=False,
+        metadata={
+            "help": "when validation has served, train once more from the start, as many epochs, on its "
+            "speakers too; temperature and threshold stay those of the first training"
+        },
+    )
     early_stopping_patience: int = field(
         default=0, metadata={"help": "stop after so many epochs without a better validation UAR; 0: never"}
     )
@@ -229,8 +238,45 @@ def train(
     Returns:
         The model's report; None in every process but the first.
     """
-    set_seed(args.seed)
     started = time.time()
+    trainer, model, extractor, hearing = fit(recipe, args, splits)
+    validation = trainer.predict(hearing.validation)
+    if recipe.refit:
+        splits = splits | {"train": concatenate_datasets([splits["train"], splits["validation"]])}
+        trainer, model, extractor, _ = fit(recipe, without_choices(args), DatasetDict(splits))
+    if not trainer.is_world_process_zero():
+        return None
+    if recipe.lora_rank:
+        model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
+    temperature = fit_temperature(validation.predictions, validation.label_ids)
+    save_folder(model, extractor, temperature, folder)
+    if recipe.refit:
+        np.savez(folder / HELD_OUT, logits=validation.predictions / temperature, labels=validation.label_ids)
+    training = {
+        "command": f"accelerate launch {shlex.join(sys.argv)}",
+        "base": recipe.model,
+        "distillation": describe_distillation(recipe.model),
+        "data": describe_rows(splits["train"]),
+        "protocol": protocol or "as prepared",
+        "speakers": sorted(set(splits["train"]["speaker"])),
+        "seed": args.seed,
+        "epochs": args.num_train_epochs,
+        "refit": recipe.refit,
+        "minutes": round((time.time() - started) / 60, 1),
+        "validation_uar": validation.metrics["test_uar"],
+        "temperature": temperature,
+    }
+    report = evaluate_folder(folder, splits, training, quick=recipe.summary is not None)
+    print_report(report)
+    print(f"Saved to {folder}")
+    return report
+
+
+def fit(
+    recipe: Recipe, args: Arguments, splits: DatasetDict
+) -> tuple[EmotionTrainer, PreTrainedModel, FeatureExtractionMixin, Hearing]:
+    """Train a new model on the training split."""
+    set_seed(args.seed)
     labels = splits["train"].features["emotion"].names
     try:
         model, extractor, fresh = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
@@ -250,7 +296,7 @@ def train(
     if recipe.lora_rank:
         hearing.model = add_lora(model, recipe.lora_rank)
         new_parameters = {each for each in hearing.model.parameters() if each.requires_grad}
-    patience = recipe.early_stopping_patience
+    patience = recipe.early_stopping_patience if args.load_best_model_at_end else 0
     trainer = EmotionTrainer(
         hearing.model,
         args,
@@ -268,31 +314,15 @@ def train(
     )
     checkpoint = args.resume_from_checkpoint
     trainer.train(get_last_checkpoint(args.output_dir) if checkpoint == "true" else checkpoint)
-    minutes = (time.time() - started) / 60
-    validation = trainer.predict(hearing.validation)
-    if not trainer.is_world_process_zero():
-        return None
-    if recipe.lora_rank:
-        model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
-    temperature = fit_temperature(validation.predictions, validation.label_ids)
-    save_folder(model, extractor, temperature, folder)
-    training = {
-        "command": f"accelerate launch {shlex.join(sys.argv)}",
-        "base": recipe.model,
-        "distillation": describe_distillation(recipe.model),
-        "data": describe_rows(splits["train"]),
-        "protocol": protocol or "as prepared",
-        "speakers": sorted(set(splits["train"]["speaker"])),
-        "seed": args.seed,
-        "epochs": args.num_train_epochs,
-        "minutes": round(minutes, 1),
-        "validation_uar": validation.metrics["test_uar"],
-        "temperature": temperature,
-    }
-    report = evaluate_folder(folder, splits, training, quick=recipe.summary is not None)
-    print_report(report)
-    print(f"Saved to {folder}")
-    return report
+    return trainer, model, extractor, hearing
+
+
+def without_choices(args: Arguments) -> Arguments:
+    """Give the arguments of a training that nothing is held out from: its last epoch is kept."""
+    args = copy.copy(args)
+    args.output_dir = str(Path(args.output_dir, "refit"))
+    args.eval_strategy, args.load_best_model_at_end = IntervalStrategy.NO, False
+    return args
 
 
 def hear_sound(

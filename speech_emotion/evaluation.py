@@ -47,6 +47,7 @@ from speech_emotion.plots import plot_confusion, plot_coverage, plot_reliability
 
 BATCH_SIZE = 16
 SEED = 0  # of the noise and of the bootstrap's draws
+HELD_OUT = "validation.npz"  # in a refitted model's folder, see `predict_validation`
 SNRS_DB = (20, 10, 0)
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate")
 
@@ -91,7 +92,7 @@ def evaluate_folder(
     if rows.features["emotion"].names != classifier.labels:
         raise ValueError(f"The dataset's labels are not those of {folder}: {', '.join(classifier.labels)}.")
     test = predict_rows(classifier, rows), np.array(rows["emotion"])
-    validation = predict_rows(classifier, others, "validation"), np.array(others["emotion"])
+    validation = predict_validation(folder, classifier, others)
     majority = Counter(dataset["train"]["emotion"]).most_common(1)[0][0]
     report = {
         "model": folder.name,
@@ -118,6 +119,20 @@ def evaluate_folder(
     draw_pictures(folder, report)
     (folder / "README.md").write_text(fill_card(report))
     return report
+
+
+def predict_validation(
+    folder: Path, classifier: EmotionClassifier, rows: Dataset
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give logits [clips, classes] and class indices [clips] of validation speakers new to a model.
+
+    A refitted model has heard them in the end. What the model of its first training, which had not, made of
+    them lies in the folder, divided by the same temperature.
+    """
+    if (folder / HELD_OUT).exists():
+        with np.load(folder / HELD_OUT) as kept:
+            return kept["logits"], kept["labels"]
+    return predict_rows(classifier, rows, "validation"), np.array(rows["emotion"])
 
 
 def predict_rows(

@@ -115,7 +115,7 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
         *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2", "--num_train_epochs", 2),
         *("--frozen_layers", 1, "--kept_copies", 1, "--linear_probe", "--mixup", 0.4),
-        *("--states", tmp_path / "states"),
+        *("--states", tmp_path / "states", "--refit"),
         *("--early_stopping_patience", 1, "--summary", tmp_path / "figures" / "folds.json"),
     ]
     train(*arguments)
