@@ -20,7 +20,7 @@ def summarise(reports: dict[str, dict]) -> dict:
 
         - `protocols`, `leaks_speakers` (training heard the test speakers), `clips`, `speakers`.
         - `overall`: `accuracy`, `uar`, `macro_f1`, `weighted_f1` and `macro_precision` of all test clips
-          together.
+          together; `clips`, `overall` and `calibration` count a clip as often as it is tested.
         - `groups`: for each corpus with speech and song apart the `uar` of each protocol as `folds`, their
           mean `uar` and its `sd`.
         - `calibration`: expected calibration error `ece` of all test clips together, and of each as `folds`;

@@ -1,4 +1,5 @@
 import json
+import re
 
 from conftest import ROOT
 
@@ -16,3 +17,23 @@ def test_the_readme_says_what_preparation_was_measured_to_take():
         in README
     )
     assert f"and {beside['times_faster_than_load_trim_save']} times faster than the same work" in README
+
+
+def test_the_readme_states_the_accuracy_of_every_summary():
+    lines = re.findall(r"^\| (.+) \| `(\w+)` \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    for line, name in lines:
+        splits, ravdess, savee, accuracy = (cell.strip() for cell in line.split("|")[1:])
+        summary = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+        groups = {group: f"{own['uar']:.1%}" for group, own in summary["groups"].items()}
+        assert ravdess == groups.get("ravdess speech", ""), name
+        assert savee == groups.get("savee speech", ""), name
+        assert accuracy == f"{summary['overall']['accuracy']:.1%}", name
+        assert summary["leaks_speakers"] == ("**leaks speakers**" in splits)
+    assert len(lines) >= 3
+
+
+def test_no_speaker_is_in_training_and_test_but_where_a_summary_says_so():
+    for file in (ROOT / "benchmarks" / "results").glob("*.json"):
+        summary = json.loads(file.read_text())
+        if "protocols" in summary:
+            assert summary["leaks_speakers"] == ("random" in file.stem), file.stem

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import Wav2Vec2Model
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, read_clip
+from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset, read_clip
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.models import new_classifier
 from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
@@ -225,3 +225,13 @@ def test_a_dataset_that_is_not_there_ends_in_a_sentence(tmp_path):
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=offline)
     assert result.returncode == 1
     assert result.stderr.strip().endswith("or give its id on the hub.")
+
+
+def test_some_corpora_can_be_chosen(small_dataset):
+    dataset = open_dataset(str(small_dataset))
+    assert choose_corpora(dataset, []) is dataset
+    for names, corpora in ((["savee"], {"savee"}), (["savee", "ravdess speech"], {"savee", "ravdess"})):
+        chosen = choose_corpora(dataset, names)
+        assert set(chosen["train"]["corpus"]) | set(chosen["test"]["corpus"]) == corpora
+    with pytest.raises(ValueError, match="There is no ravdess song; there are ravdess, ravdess speech, "):
+        choose_corpora(dataset, ["savee", "ravdess song"])
