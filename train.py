@@ -390,12 +390,11 @@ def save_folder(model: PreTrainedModel, extractor, temperature: float, folder: P
 def save_summary(reports: dict[str, dict], file: Path) -> None:
     """Write the figures of all protocols, and how they came to be, into one file."""
     of_one = next(iter(reports.values()))
-    about = {
-        name: of_one[name] for name in ("architecture", "parameters", "labels", "training", "measured_on")
-    }
-    del about["training"]["protocol"], about["training"]["speakers"]  # each protocol has its own
+    about = {name: of_one[name] for name in ("architecture", "parameters", "labels", "measured_on")}
+    of_each = ("protocol", "speakers")
+    training = {name: value for name, value in of_one["training"].items() if name not in of_each}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(summarise(reports) | about, indent=1) + "\n")
+    file.write_text(json.dumps(summarise(reports) | about | {"training": training}, indent=1) + "\n")
 
 
 def describe_distillation(name: str) -> dict | None:
