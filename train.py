@@ -250,6 +250,7 @@ def train(
         model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
     temperature = fit_temperature(validation.predictions, validation.label_ids)
     save_folder(model, extractor, temperature, folder)
+    (folder / HELD_OUT).unlink(missing_ok=True)
     if recipe.refit:
         np.savez(folder / HELD_OUT, logits=validation.predictions / temperature, labels=validation.label_ids)
     training = {
@@ -322,6 +323,8 @@ def without_choices(args: Arguments) -> Arguments:
     args = copy.copy(args)
     args.output_dir = str(Path(args.output_dir, "refit"))
     args.eval_strategy, args.load_best_model_at_end = IntervalStrategy.NO, False
+    if args.resume_from_checkpoint != "true":
+        args.resume_from_checkpoint = None  # a checkpoint by name is one of the first training
     return args
 
 

@@ -125,7 +125,15 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
         report = json.loads((tmp_path / "model" / name / "report.json").read_text())
         uar = summary["groups"]["ravdess speech"]["folds"][name.replace("-", ":")]
         assert uar == report["groups"]["ravdess speech"]["uar"]
-        assert not set(report["speakers"]) & set(report["training"]["speakers"])
+        everyone = {
+            speaker for rows in open_dataset(str(small_dataset)).values() for speaker in rows["speaker"]
+        }
+        assert set(report["training"]["speakers"]) == everyone - set(report["speakers"])
+        # validation is scored by the training that had not heard it: kept, since the refitted model has
+        with np.load(tmp_path / "model" / name / "validation.npz") as held_out:
+            right = (held_out["logits"].argmax(axis=1) == held_out["labels"]).mean()
+        curve = report["selective"]["validation"]["curve"]
+        assert curve[-1]["accuracy"] == pytest.approx(right)
     train(*arguments)
     now = {path: path.stat().st_mtime_ns for path in (tmp_path / "states").iterdir()}
     assert now == kept  # found again, not computed again
