@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,8 @@ def test_ctrl_c_ends_in_a_sentence_and_keeps_what_is_decoded(many_corpora, tmp_p
         process = start(many_corpora, output, "--workers", 2, start_new_session=True)
         while len(lines(output)) < 30 and process.poll() is None:
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+        with suppress(ProcessLookupError):  # it is done
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
         code, errors = finish(process)
         if code or not output.exists():
             break
