@@ -32,6 +32,14 @@ def test_the_readme_states_the_accuracy_of_every_summary():
     assert len(lines) >= 3
 
 
+def test_the_readme_states_the_calibration_over_the_folds():
+    summary = json.loads((ROOT / "benchmarks" / "results" / "wav2vec2_folds.json").read_text())
+    calibration = summary["calibration"]
+    folds = calibration["folds"].values()
+    assert f"expected calibration error is {calibration['ece']:.3f};" in README
+    assert f"single folds have {min(folds):.3f} to {max(folds):.3f}." in README
+
+
 def test_no_speaker_is_in_training_and_test_but_where_a_summary_says_so():
     for file in (ROOT / "benchmarks" / "results").glob("*.json"):
         summary = json.loads(file.read_text())
