@@ -183,7 +183,7 @@ def main() -> None:
     """Train on every protocol asked for; with several, sum up what they measured."""
     recipe, args = parse_arguments()
     if args.use_cpu:  # accelerate leaves a single process one thread
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // args.world_size))
+        torch.set_num_threads(max(1, os.cpu_count() // args.world_size))
     try:
         dataset = choose_corpora(open_dataset(recipe.data), recipe.corpora)
         runs = {

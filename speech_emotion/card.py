@@ -36,8 +36,17 @@ def fill_card(report: dict) -> str:
     }
     corpora = sorted({speaker.partition("-")[0] for speaker in report["training"]["speakers"]})
     return environment.from_string(TEMPLATE.read_text()).render(
-        report, corpora=corpora, pictures=PICTURES, leaks=leaks(report["training"])
+        report, corpora=corpora, picture=picture, leaks=leaks(report["training"])
     )
+
+
+def picture(name: str, caption: str) -> str:
+    """Show one of the `PICTURES`, in Markdown.
+
+    >>> picture("coverage", "Answers")
+    '![Answers](coverage.png)'
+    """
+    return f"![{caption}]({PICTURES[name]})"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -352,9 +352,14 @@ def read_beside(files: Sequence[Path]) -> dict:
     Returns:
         By the name of the file what its summary says of `protocols`, `leaks_speakers`, `clips`, `speakers`
         and `overall`, and the `uar` of its `groups`; see `summary.summarise`.
+
+    Raises:
+        ValueError: a file is something else.
     """
     kept = ("protocols", "leaks_speakers", "clips", "speakers", "overall")
     summaries = {file.stem: json.loads(file.read_text()) for file in files}
+    if strange := [name for name, own in summaries.items() if not {*kept, "groups"} <= set(own)]:
+        raise ValueError(f"Not a summary of train.py: {', '.join(strange)}.")
     return {
         name: {key: own[key] for key in kept}
         | {"groups": {group: scores["uar"] for group, scores in own["groups"].items()}}
@@ -485,7 +490,7 @@ def main() -> None:
         training = json.loads(before.read_text())["training"]
         dataset = open_dataset(args.data)
         print_report(evaluate_folder(args.folder, dataset, training, args.quick, args.beside))
-    except (FileNotFoundError, KeyError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
 
 

@@ -76,8 +76,10 @@ class WeightAverage(TrainerCallback):
             return
         own = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
         model.load_state_dict(self.weights)
-        yield
-        model.load_state_dict(own)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
 
 
 class EmotionTrainer(Trainer):
