@@ -44,7 +44,13 @@ from data_prep.splits import resplit
 from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset
 from speech_emotion.evaluation import HELD_OUT, evaluate_folder, print_report
-from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
+from speech_emotion.frozen import (
+    EncoderTail,
+    FrozenStates,
+    SpectrogramTail,
+    StateDataset,
+    collate_states,
+)
 from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import fit_temperature
@@ -116,8 +122,8 @@ class Recipe:
     kept_copies: int | None = field(
         default=None,
         metadata={
-            "help": "run the frozen part once for each training clip and so many augmented copies of it, and "
-            "train the rest on what it gave (default: run it in every epoch, which takes longer)"
+            "help": "run the frozen part (of a CNN: the spectrogram) once for each training clip and so many "
+            "augmented copies, and train the rest on what it gave (default: in every epoch, which is slower)"
         },
     )
     states: Path = field(
@@ -183,7 +189,7 @@ def main() -> None:
     """Train on every protocol asked for; with several, sum up what they measured."""
     recipe, args = parse_arguments()
     if args.use_cpu:  # accelerate leaves a single process one thread
-        torch.set_num_threads(max(1, os.cpu_count() // args.world_size))
+        torch.set_num_threads(max(1, count_cores() // args.world_size))
     try:
         dataset = choose_corpora(open_dataset(recipe.data), recipe.corpora)
         runs = {
@@ -314,7 +320,9 @@ def fit(
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
     checkpoint = args.resume_from_checkpoint
-    trainer.train(get_last_checkpoint(args.output_dir) if checkpoint == "true" else checkpoint)
+    if checkpoint == "true":  # nothing to go on from: interrupted before the first checkpoint
+        checkpoint = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+    trainer.train(checkpoint)
     return trainer, model, extractor, hearing
 
 
@@ -346,14 +354,15 @@ def hear_states(
     splits: DatasetDict,
 ) -> Hearing:
     """Train what lies above the frozen part on the states it gives."""
-    layers, copies = recipe.frozen_layers, recipe.kept_copies
+    copies = recipe.kept_copies if recipe.augmentation else 0
+    model.to(args.device)
     try:
-        tail = Tail(model, layers)
+        tail = SpectrogramTail(model) if recipe.model in CNNS else EncoderTail(model, recipe.frozen_layers)
     except ValueError as error:
         raise SystemExit(str(error)) from error
     with args.main_process_first():
         batch = args.per_device_eval_batch_size
-        states = FrozenStates(model.to(args.device), extractor, layers, WINDOW_SECONDS, recipe.states, batch)
+        states = FrozenStates(tail, extractor, WINDOW_SECONDS, recipe.states, batch)
         states.add(splits["train"], copies)
         states.add(splits["validation"], copies=0)
     training, plain = [StateDataset(states, splits["train"], number) for number in (copies, 0)]
@@ -375,9 +384,15 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
         raise SystemExit(f"--model_config is not JSON: {error}.") from error
     if recipe.push_model_to and len(recipe.protocol) > 1:
         raise SystemExit("--push_model_to publishes one model: give one --protocol.")
-    if recipe.kept_copies is not None and (not recipe.frozen_layers or recipe.lora_rank):
-        raise SystemExit("--kept_copies needs --frozen_layers of at least 1, and no --lora_rank.")
+    frozen = recipe.model in CNNS or recipe.frozen_layers
+    if recipe.kept_copies is not None and (not frozen or recipe.lora_rank):
+        raise SystemExit("--kept_copies needs --frozen_layers of at least 1, or a CNN, and no --lora_rank.")
     return recipe, args
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def save_folder(model: PreTrainedModel, extractor, temperature: float, folder: Path) -> None:

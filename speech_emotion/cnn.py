@@ -78,7 +78,11 @@ class ResidualBlock(nn.Module):
 
 
 class WaveformClassifier(PreTrainedModel):
-    """What CNNs over spectrograms have in common: waveforms in, logits out; a subclass computes `score`."""
+    """What CNNs over spectrograms have in common: waveforms in, logits out.
+
+    A subclass computes the `rows` of its spectrogram and `classify`s them; `frames` says how many columns
+    they have.
+    """
 
     main_input_name = "input_values"
 
@@ -102,7 +106,7 @@ class WaveformClassifier(PreTrainedModel):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_values)
-        logits = self.score(input_values, attention_mask)
+        logits = self.classify(*self.rows(input_values, attention_mask))
         loss = nn.functional.cross_entropy(logits, labels) if labels is not None else None
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -130,7 +134,9 @@ class SpectrogramCNN(WaveformClassifier):
                 pad_mode="constant",
             )
             if config.input_features != "log_mel":
-                self.register_buffer("dct", create_dct(config.n_mfcc, config.n_mels, norm="ortho"))
+                self.register_buffer(
+                    "dct", create_dct(config.n_mfcc, config.n_mels, norm="ortho").contiguous()
+                )
             if config.input_features == "stack":
                 bins = self.mel.n_fft // 2 + 1
                 self.register_buffer("classes", features.pitch_classes(bins, SAMPLE_RATE, config.f_min))
@@ -146,10 +152,9 @@ class SpectrogramCNN(WaveformClassifier):
         self.classifier = nn.Linear(2 * width_in, config.num_labels)
         self.post_init()
 
-    def score(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Compute logits, [batch, num_labels], as `forward` takes and gives them."""
-        hidden, mask = self.rows(input_values, attention_mask)
-        hidden, mask = hidden.unsqueeze(1), mask.unsqueeze(1)
+    def classify(self, rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Compute logits, [batch, num_labels], of what `rows` gives."""
+        hidden, mask = rows.unsqueeze(1), mask.unsqueeze(1)
         if self.training:
             for _ in range(self.config.masks):
                 hidden = self.time_mask(self.freq_mask(hidden))
@@ -157,6 +162,10 @@ class SpectrogramCNN(WaveformClassifier):
             hidden, mask = stage(hidden, mask)
         pooled = torch.cat(_mean_and_std(hidden, mask), dim=1)
         return self.classifier(self.dropout(pooled))
+
+    def frames(self, samples: torch.Tensor) -> torch.Tensor:
+        """Give the number of frames of clips of so many samples."""
+        return samples // HOP_LENGTH + 1
 
     def rows(
         self, input_values: torch.Tensor, attention_mask: torch.Tensor

@@ -85,7 +85,7 @@ class MfccCNN(WaveformClassifier):
                 norm="slaney",
                 mel_scale="slaney",
             )
-            self.register_buffer("dct", create_dct(COEFFICIENTS, self.mel.n_mels, norm="ortho"))
+            self.register_buffer("dct", create_dct(COEFFICIENTS, self.mel.n_mels, norm="ortho").contiguous())
         self.blocks = nn.Sequential(*(_block(width, 32, config.dropout) for width in (1, 32, 32, 32)))
         self.dense = nn.Sequential(
             nn.Linear(32 * (COEFFICIENTS // 16) * (FRAMES // 16), 64),
@@ -97,13 +97,19 @@ class MfccCNN(WaveformClassifier):
         self.classifier = nn.Linear(64, config.num_labels)
         self.post_init()
 
-    def score(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Compute logits, [batch, num_labels], as `forward` takes and gives them."""
-        hidden = self.blocks(self.rows(input_values, attention_mask).unsqueeze(1))
-        return self.classifier(self.dense(hidden.flatten(1)))
+    def classify(self, rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Compute logits, [batch, num_labels], of what `rows` gives, padded to the full 216 frames."""
+        rows = nn.functional.pad(rows, (0, FRAMES - rows.shape[2]))
+        return self.classifier(self.dense(self.blocks(rows.unsqueeze(1)).flatten(1)))
 
-    def rows(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Compute the MFCC of the first 2.5 s, [batch, 25, 216].
+    def frames(self, samples: torch.Tensor) -> torch.Tensor:
+        """Give the number of frames of clips of so many samples."""
+        return samples.clamp(max=SAMPLES) // HOP + 1
+
+    def rows(
+        self, input_values: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the MFCC of the first 2.5 s, [batch, 25, 216], and their mask, [batch, 1, 216].
 
         Each coefficient has mean 0 and deviation 1 over the clip's own frames; padding is 0.
         """
@@ -114,7 +120,7 @@ class MfccCNN(WaveformClassifier):
             waves = nn.functional.pad(input_values.float(), missing) * attention_mask
             log_mel = torch.log(self.mel(waves) + features.LOG_FLOOR)
             mask = features.frame_mask(attention_mask, HOP, FRAMES)
-            return features.standardise(features.mfcc(log_mel, self.dct), mask, each_row=True)
+            return features.standardise(features.mfcc(log_mel, self.dct), mask, each_row=True), mask
 
 
 def _block(width_in: int, width_out: int, dropout: float) -> nn.Sequential:

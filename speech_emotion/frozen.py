@@ -1,15 +1,16 @@
-"""Training above a frozen encoder: what its frozen part makes of each clip is computed once and kept.
+"""Training above a frozen part: what it makes of each clip is computed once and kept.
 
-Where the front end and the first layers stay as they are, running them again in every epoch gives the same
-numbers. `FrozenStates` holds them, of each clip as it is and of several augmented copies; `Tail` is the rest
-of the classifier, trained on them in a fraction of the time. Its parameters are the classifier's own, so what
-was trained is saved by saving the classifier.
+Where a front end and the first layers stay as they are, running them again in every epoch gives the same
+numbers; a CNN's spectrogram is such a front end, too. `FrozenStates` holds them, of each clip as it is and of
+several augmented copies; a tail is the rest of the classifier, trained on them in a fraction of the time. Its
+parameters are the classifier's own, so what was trained is saved by saving the classifier.
 """
 
 import hashlib
 import inspect
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from speech_emotion import augmentation
+from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.augmentation import augment
+from speech_emotion.cnn import WaveformClassifier
 from speech_emotion.data import crop, read_clip
 from speech_emotion.models import extract
 
@@ -31,7 +34,34 @@ FAMILIES = ("wav2vec2", "hubert")  # whose encoders are laid out alike
 
 
 class Tail(nn.Module):
-    """The part of a classifier above its first layers: layers, norm, projector, mean over time, classifier.
+    """The part of a classifier that is trained; `compute` runs the part below.
+
+    Args:
+        model: the classifier.
+        width: of a state.
+    """
+
+    def __init__(self, model: PreTrainedModel, width: int):
+        super().__init__()
+        self.config = model.config
+        self.width = width
+        self.whole = (model,)  # in a tuple, so that its frozen parameters are none of the tail's
+
+    def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute states of shape [clips, frames, width] of waveforms of shape [clips, samples]."""
+        raise NotImplementedError
+
+    def frames(self, samples: torch.Tensor) -> torch.Tensor:
+        """Give the number of states of clips of so many samples."""
+        raise NotImplementedError
+
+    def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Give the parameters that the states depend on, by their names."""
+        raise NotImplementedError
+
+
+class EncoderTail(Tail):
+    """The part above the first layers of an encoder: layers, norm, projector, mean over time, classifier.
 
     Args:
         model: a stock wav2vec2 or HuBERT classifier.
@@ -42,7 +72,6 @@ class Tail(nn.Module):
     """
 
     def __init__(self, model: PreTrainedModel, frozen_layers: int):
-        super().__init__()
         if model.config.model_type not in FAMILIES or model.config.use_weighted_layer_sum:
             raise ValueError(
                 f"States are kept of wav2vec2 and HuBERT classifiers without a weighted layer sum, "
@@ -51,7 +80,8 @@ class Tail(nn.Module):
         encoder = model.base_model.encoder
         if not 1 <= frozen_layers <= len(encoder.layers):
             raise ValueError(f"{frozen_layers} frozen layers: the encoder has {len(encoder.layers)}.")
-        self.config = model.config
+        super().__init__(model, model.config.hidden_size)
+        self.frozen_layers = frozen_layers
         self.layers = encoder.layers[frozen_layers:]
         # Without "stable" norms the encoder's norm comes before its layers, in the frozen part.
         self.norm = encoder.layer_norm if model.config.do_stable_layer_norm else nn.Identity()
@@ -74,6 +104,67 @@ class Tail(nn.Module):
         pooled = states.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True)
         return SequenceClassifierOutput(logits=self.classifier(pooled))
 
+    def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the states after the frozen layers."""
+        [model] = self.whole
+        encoder, seen = model.base_model.encoder, []
+        layers, encoder.layers = encoder.layers, encoder.layers[: self.frozen_layers]
+        hook = layers[self.frozen_layers - 1].register_forward_hook(lambda *call: seen.append(call[-1]))
+        try:
+            model.base_model(input_values, attention_mask=attention_mask)
+        finally:
+            hook.remove()
+            encoder.layers = layers
+        return seen.pop()
+
+    def frames(self, samples: torch.Tensor) -> torch.Tensor:
+        """Give the number of states of clips of so many samples."""
+        return self.whole[0]._get_feat_extract_output_lengths(samples)
+
+    def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Give the parameters of the front end and the frozen layers."""
+        for name, parameter in self.whole[0].base_model.state_dict().items():
+            above = name.startswith("encoder.layers.") and int(name.split(".")[2]) >= self.frozen_layers
+            if not above:
+                yield name, parameter
+
+
+class SpectrogramTail(Tail):
+    """All of a CNN but its spectrogram.
+
+    Args:
+        model: a CNN of this project.
+    """
+
+    def __init__(self, model: WaveformClassifier):
+        second = torch.zeros(1, SAMPLE_RATE, device=model.device)
+        super().__init__(model, model.rows(second, torch.ones_like(second))[0].shape[1])
+        self.model = model
+
+    def forward(self, states: torch.Tensor, attention_mask: torch.Tensor) -> SequenceClassifierOutput:
+        """Compute logits.
+
+        Args:
+            states: spectrograms, shape [clips, frames, rows].
+            attention_mask: shape [clips, frames]; False where a clip has ended.
+        """
+        rows, mask = states.transpose(1, 2), attention_mask.float().unsqueeze(1)
+        return SequenceClassifierOutput(logits=self.model.classify(rows, mask))
+
+    def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the spectrograms."""
+        return self.model.rows(input_values, attention_mask)[0].transpose(1, 2)
+
+    def frames(self, samples: torch.Tensor) -> torch.Tensor:
+        """Give the number of frames of clips of so many samples."""
+        return self.model.frames(samples)
+
+    def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Give what the spectrogram makes of noise that swells: a CNN's front end has settings alone."""
+        noise = torch.randn(1, SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
+        swelling = (noise * torch.logspace(-4, 0, SAMPLE_RATE)).to(self.model.device)
+        yield type(self.model).__name__, self.compute(swelling, torch.ones_like(swelling)).half()
+
 
 class FrozenStates:
     """The states of clips after a model's first layers, kept in a file where later runs find them.
@@ -82,9 +173,8 @@ class FrozenStates:
     Another encoder, another augmentation or another length makes another file.
 
     Args:
-        model: a stock wav2vec2 or HuBERT classifier, on the device that computes.
-        extractor: its feature extractor.
-        frozen_layers: after how many transformer layers.
+        tail: what is trained on the states, on the device that computes.
+        extractor: the classifier's feature extractor.
         seconds: longer clips are cropped to their start, augmented ones at random.
         folder: where the files are.
         batch_size: clips that are computed at once.
@@ -94,17 +184,15 @@ class FrozenStates:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        tail: Tail,
         extractor: FeatureExtractionMixin,
-        frozen_layers: int,
         seconds: float,
         folder: Path,
         batch_size: int,
     ):
-        self.model, self.extractor, self.frozen_layers = model, extractor, frozen_layers
+        self.tail, self.extractor = tail, extractor
         self.seconds, self.batch_size = seconds, batch_size
-        self.width = model.config.hidden_size
-        self.file = folder / _fingerprint(model, frozen_layers, seconds)
+        self.file = folder / _fingerprint(tail, seconds)
         self.index = self.file.with_suffix(".json")
         folder.mkdir(parents=True, exist_ok=True)
         self.frames: np.ndarray | None = None
@@ -117,7 +205,7 @@ class FrozenStates:
         if missing := _Copies(rows, copies, self.seconds, known):
             self._compute(missing, lengths)
         ends = np.cumsum([frames for _, _, frames in lengths]).tolist()
-        self.frames = np.memmap(self.file, np.float16, "r", shape=(ends[-1], self.width))
+        self.frames = np.memmap(self.file, np.float16, "r", shape=(ends[-1], self.tail.width))
         self.pieces = {
             (sha256, copy): slice(end - frames, end)
             for (sha256, copy, frames), end in zip(lengths, ends, strict=True)
@@ -130,24 +218,20 @@ class FrozenStates:
     @torch.no_grad()
     def _compute(self, missing: "_Copies", lengths: list[tuple[str, int, int]]) -> None:
         """Append the states of the copies to the file, and to `lengths` whose they are and how long."""
-        encoder = self.model.base_model.encoder
-        layers, encoder.layers = encoder.layers, encoder.layers[: self.frozen_layers]
-        seen: list[torch.Tensor] = []
-        hook = layers[self.frozen_layers - 1].register_forward_hook(lambda *call: seen.append(call[-1]))
         loader = DataLoader(missing, self.batch_size, collate_fn=list, num_workers=1)
-        self.model.eval()
+        [model] = self.tail.whole
+        model.eval()
         with self.file.open("ab") as out:
-            out.truncate(sum(frames for _, _, frames in lengths) * self.width * np.float16().itemsize)
+            out.truncate(sum(frames for _, _, frames in lengths) * self.tail.width * np.float16().itemsize)
             bar = tqdm(loader, desc="frozen part", unit="batch")
             for number, batch in enumerate(bar, start=1):
                 clips = [audio for _, _, audio in batch]
                 inputs = extract(self.extractor, clips)
-                self.model.base_model(
-                    **{name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+                found = self.tail.compute(
+                    **{name: tensor.to(model.device) for name, tensor in inputs.items()}
                 )
-                samples = torch.tensor([clip.size for clip in clips])
-                frames = self.model._get_feat_extract_output_lengths(samples).tolist()
-                for (sha256, copy, _), length, states in zip(batch, frames, seen.pop(), strict=True):
+                frames = self.tail.frames(torch.tensor([clip.size for clip in clips])).tolist()
+                for (sha256, copy, _), length, states in zip(batch, frames, found, strict=True):
                     out.write(states[:length].cpu().to(torch.float16).numpy().tobytes())
                     lengths.append((sha256, copy, length))
                 if number % self.SAVED_EVERY == 0 or number == len(loader):
@@ -155,8 +239,6 @@ class FrozenStates:
                     part = self.index.with_suffix(".part")
                     part.write_text(json.dumps(lengths))
                     part.replace(self.index)
-        hook.remove()
-        encoder.layers = layers
 
 
 class StateDataset(torch.utils.data.Dataset):
@@ -222,11 +304,9 @@ class _Copies(torch.utils.data.Dataset):
         return clip["sha256"], copy, crop(audio, self.seconds, at_random=copy > 0)
 
 
-def _fingerprint(model: PreTrainedModel, frozen_layers: int, seconds: float) -> str:
+def _fingerprint(tail: Tail, seconds: float) -> str:
     """Hash what the states depend on: the frozen parameters, the changes to copies, the length."""
     digest = hashlib.sha256(f"{seconds} {inspect.getsource(augmentation)}".encode())
-    for name, parameter in model.base_model.state_dict().items():
-        above = name.startswith("encoder.layers.") and int(name.split(".")[2]) >= frozen_layers
-        if not above:
-            digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
+    for name, parameter in tail.frozen():
+        digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -257,7 +257,7 @@ def fit_linear_probe(
 
     Args:
         model: the classifier whose head is replaced.
-        trained: what computes its logits from the clips: itself, or its `Tail`.
+        trained: what computes its logits from the clips: itself, or its tail.
         clips: the training clips as they are.
         weights: of the clips; None: all alike.
 

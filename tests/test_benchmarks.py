@@ -32,6 +32,14 @@ def test_the_readme_states_the_accuracy_of_every_summary():
     assert len(lines) >= 3
 
 
+def test_the_readme_states_how_long_a_visitor_waits():
+    figures = json.loads((ROOT / "benchmarks" / "results" / "page.json").read_text())
+    assert figures["clip_seconds"] == 3
+    assert figures["machine"]["cores"] == 2
+    assert figures["p95_seconds"] < 0.5
+    assert f"takes {figures['median_seconds']:.2f} seconds (median of {figures['visits']} on 2" in README
+
+
 def test_the_readme_states_the_calibration_over_the_folds():
     summary = json.loads((ROOT / "benchmarks" / "results" / "wav2vec2_folds.json").read_text())
     calibration = summary["calibration"]

@@ -63,8 +63,8 @@ def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp
     assert (tmp_path / "cnn" / "README.md").is_file()
     assert (tmp_path / "cnn" / "confusion_matrix.png").stat().st_size > 5_000
     classifier = EmotionClassifier.from_pretrained(tmp_path / "cnn")
-    assert classifier.predict(voice(265)).label == "happy"
-    assert classifier.predict(voice(107)).label == "sad"
+    assert classifier.predict_speech([voice(265)])[0].label == "happy"
+    assert classifier.predict_speech([voice(107)])[0].label == "sad"
     assert "was off by" in classifier.calibration
 
 

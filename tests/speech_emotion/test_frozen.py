@@ -1,34 +1,46 @@
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from speech_emotion.data import open_dataset, read_clip
-from speech_emotion.frozen import FrozenStates, StateDataset, Tail, collate_states
+from speech_emotion.frozen import EncoderTail, FrozenStates, SpectrogramTail, StateDataset, collate_states
 from speech_emotion.inference import EmotionClassifier
 from speech_emotion.models import new_classifier
 
 
-@pytest.fixture
-def classifier(encoder_folder, small_dataset) -> EmotionClassifier:
+@pytest.fixture(params=["wav2vec2", "cnn", "cnn-mfcc"])
+def classifier(request, encoder_folder, small_dataset) -> EmotionClassifier:
     labels = open_dataset(str(small_dataset))["train"].features["emotion"].names
-    model, extractor, _ = new_classifier(encoder_folder, labels)
+    name = encoder_folder if request.param == "wav2vec2" else request.param
+    model, extractor, _ = new_classifier(name, labels)
     return EmotionClassifier(model, extractor)
 
 
 def keep(classifier, rows, folder, copies=1):
-    states = FrozenStates(classifier.model, classifier.extractor, 1, 5.0, folder, batch_size=3)
+    whole = classifier.model
+    tail = SpectrogramTail(whole) if whole.config.model_type.endswith("cnn") else EncoderTail(whole, 1)
+    states = FrozenStates(tail, classifier.extractor, 5.0, folder, batch_size=3)
     states.add(rows, copies)
     return states
 
 
 def test_the_tail_on_kept_states_gives_the_whole_models_logits(classifier, small_dataset, tmp_path):
     rows = open_dataset(str(small_dataset))["train"]
-    clips = StateDataset(keep(classifier, rows, tmp_path), rows, copies=0)
+    states = keep(classifier, rows, tmp_path)
+    clips = StateDataset(states, rows, copies=0)
     batch = collate_states([clips[index] for index in range(len(clips))])
     assert batch.pop("labels").tolist() == rows["emotion"][:]
     with torch.inference_mode():
-        logits = Tail(classifier.model, 1).eval()(**batch).logits
+        logits = states.tail.eval()(**batch).logits
     whole = classifier.logits([read_clip(row) for row in rows])
     assert torch.allclose(logits, torch.from_numpy(whole), atol=2e-3)
+
+
+def test_what_a_checkpoint_keeps_of_a_tail_can_be_saved_as_safetensors(classifier, small_dataset, tmp_path):
+    rows = open_dataset(str(small_dataset))["train"]
+    tail = keep(classifier, rows, tmp_path, copies=0).tail
+    save_file(tail.state_dict(), tmp_path / "model.safetensors")
+    assert load_file(tmp_path / "model.safetensors").keys() == tail.state_dict().keys()
 
 
 def test_copies_differ_from_the_clip_and_are_the_same_each_time(classifier, small_dataset, tmp_path):
@@ -61,14 +73,17 @@ def test_another_encoder_has_states_of_its_own(classifier, small_dataset, tmp_pa
     rows = open_dataset(str(small_dataset))["train"]
     first = keep(classifier, rows, tmp_path)
     with torch.no_grad():
-        classifier.model.wav2vec2.feature_projection.projection.bias += 1.0
+        if classifier.model.config.model_type == "wav2vec2":
+            classifier.model.wav2vec2.feature_projection.projection.bias += 1.0
+        else:
+            classifier.model.mel.mel_scale.fb[:, 0] += 1.0
     moved = keep(classifier, rows, tmp_path)
     assert first.file != moved.file
     assert not torch.allclose(first.get(rows["sha256"][0], 0), moved.get(rows["sha256"][0], 0))
 
 
-def test_what_has_no_tail_is_refused_in_a_sentence(classifier, cnn_folder):
+def test_what_has_no_tail_is_refused_in_a_sentence(encoder_folder, cnn_folder):
     with pytest.raises(ValueError, match="7 frozen layers: the encoder has 1"):
-        Tail(classifier.model, 7)
+        EncoderTail(new_classifier(encoder_folder, ["happy", "sad"])[0], 7)
     with pytest.raises(ValueError, match="not of this spectrogram"):
-        Tail(EmotionClassifier.from_pretrained(cnn_folder).model, 1)
+        EncoderTail(EmotionClassifier.from_pretrained(cnn_folder).model, 1)
