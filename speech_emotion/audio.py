@@ -6,8 +6,11 @@ soundfile (libsndfile) reads WAV, AIFF, FLAC, Ogg and MP3; PyAV, whose wheel car
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -15,7 +18,8 @@ import soundfile
 import soxr
 
 SAMPLE_RATE = 16_000  # Hz, what every model here is trained on
-MAX_SECONDS = 60.0  # longer input is refused
+MAX_SECONDS = 60.0  # a longer clip is refused
+MAX_RECORDING_SECONDS = 3600.0  # a longer recording is refused, where recordings are read block by block
 MIN_SPEECH_SECONDS = 0.5  # shortest sound, silence trimmed, that a classifier is asked about
 SILENCE_DBFS = -50.0  # a clip whose peak stays below this is silence
 TRIM_DB = 30.0  # dB below the loudest frame; the threshold used in the literature on EmoV-DB
@@ -23,6 +27,10 @@ FRAME_LENGTH = SAMPLE_RATE * 25 // 1000  # 25 ms, frames on which level is measu
 HOP_LENGTH = SAMPLE_RATE * 10 // 1000  # 10 ms
 
 _LFS_POINTER = b"version https://git-lfs"
+_NOTHING = "The file holds no sound."
+_DAMAGED = "This file is not audio, or it is damaged beyond reading."
+# Only containers that hold their own media: playlist formats could make FFmpeg open files and URLs.
+_CONTAINERS = {"format_whitelist": "aac,asf,caf,matroska,mov,mp3,mpegts"}
 
 
 class AudioError(ValueError):
@@ -58,15 +66,68 @@ def decode_audio(source: str | PathLike | bytes, max_seconds: float = MAX_SECOND
     Raises:
         AudioError: nothing there, no audio in it, or damaged.
     """
-    data = source if isinstance(source, bytes) else _read_file(Path(source))
-    if not data:
-        raise AudioError("The file is empty.")
-    if data.startswith(_LFS_POINTER):
-        raise AudioError("This is a Git LFS pointer, not the recording: run git lfs pull.")
-    try:
-        return _decode_soundfile(data, max_seconds)
-    except soundfile.LibsndfileError:
-        return _decode_av(data, max_seconds)
+    samples, length, rate = [], 0, SAMPLE_RATE
+    for block, rate in _decode(source):
+        samples.append(block)
+        length += len(block)
+        if length > max_seconds * rate:
+            break
+    if not samples:
+        raise AudioError(_NOTHING)
+    return np.concatenate(samples), rate
+
+
+def stream_audio(
+    source: str | PathLike | bytes, block_seconds: float, max_seconds: float = MAX_RECORDING_SECONDS
+) -> Iterator[np.ndarray]:
+    """Decode a recording to the contract block by block, so that its length costs no memory.
+
+    Args:
+        source: as in `load_audio`.
+        block_seconds: length of a block in seconds.
+        max_seconds: the longest duration accepted, in seconds.
+
+    Yields:
+        float32 samples of shape [block_seconds * 16000], the last block shorter, never empty.
+
+    Raises:
+        AudioError: as `load_audio`, when it comes to that place.
+    """
+    size, held, resampler = int(block_seconds * SAMPLE_RATE), np.empty(0, np.float32), None
+    length, given = 0, False
+    for block, rate in _decode(source):
+        length += len(block)
+        mono = _to_mono(block)
+        if length > max_seconds * rate:
+            raise AudioError(f"The recording is longer than {max_seconds / 60:g} minutes; send a part of it.")
+        if rate != SAMPLE_RATE:
+            resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, quality="HQ")
+            mono = resampler.resample_chunk(mono)
+        held = np.concatenate([held, mono])
+        while held.size >= size:
+            given = True
+            yield held[:size]
+            held = held[size:]
+    if resampler:
+        held = np.concatenate([held, resampler.resample_chunk(np.empty(0, np.float32), last=True)])
+    if not (given or held.size):
+        raise AudioError(_NOTHING)
+    for start in range(0, held.size, size):
+        yield held[start : start + size]
+
+
+def state_seconds(source: str | PathLike | bytes) -> float | None:
+    """Give the length that a recording's header states, in seconds; None where it states none."""
+    with _open(source) as file:
+        try:
+            return soundfile.info(file).duration
+        except soundfile.LibsndfileError:
+            file.seek(0)
+        try:
+            with av.open(file, options=_CONTAINERS) as container:
+                return container.duration / av.time_base if container.duration else None
+        except av.FFmpegError:
+            return None
 
 
 def to_contract(samples: np.ndarray, rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
@@ -83,17 +144,16 @@ def to_contract(samples: np.ndarray, rate: int, max_seconds: float = MAX_SECONDS
     Raises:
         AudioError: no samples, too long, or NaN or infinite samples.
     """
-    if np.issubdtype(samples.dtype, np.integer):
-        samples = samples / float(np.iinfo(samples.dtype).max + 1)
-    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
-    if mono.size == 0:
-        raise AudioError("The file holds no sound.")
-    if mono.size > max_seconds * rate:
+    if len(samples) == 0:
+        raise AudioError(_NOTHING)
+    if len(samples) > max_seconds * rate:
         raise AudioError(f"The recording is longer than {max_seconds:g} seconds; send a shorter piece.")
-    if not np.isfinite(mono).all():
-        raise AudioError("The recording is damaged: some of its samples are not numbers.")
-    mono = mono.astype(np.float32)
-    return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    mono = _to_mono(samples)
+    if rate != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    if mono.size == 0:  # less than a sample at 16 kHz
+        raise AudioError(_NOTHING)
+    return mono
 
 
 def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
@@ -161,36 +221,68 @@ def encode_flac(pcm: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _read_file(path: Path) -> bytes:
+def _to_mono(samples: np.ndarray) -> np.ndarray:
+    """Average the channels of shape-[n] or [n, channels] samples; integers are scaled to -1..1."""
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples / float(np.iinfo(samples.dtype).max + 1)
+    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
+    if not np.isfinite(mono).all():
+        raise AudioError("The recording is damaged: some of its samples are not numbers.")
+    return mono.astype(np.float32)
+
+
+@contextmanager
+def _open(source: str | PathLike | bytes) -> Iterator[BinaryIO]:
+    """Open a source, refusing what holds nothing. Decoders get the open file, never its name."""
     try:
-        return path.read_bytes()
+        opened = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")  # noqa: SIM115
     except OSError as error:
-        raise AudioError(f"The file {path.name!r} cannot be read: {error.strerror}.") from error
+        raise AudioError(f"The file {Path(source).name!r} cannot be read: {error.strerror}.") from error
+    with opened as file:
+        head = file.read(len(_LFS_POINTER))
+        if not head:
+            raise AudioError("The file is empty.")
+        if head == _LFS_POINTER:
+            raise AudioError("This is a Git LFS pointer, not the recording: run git lfs pull.")
+        file.seek(0)
+        yield file
 
 
-def _decode_soundfile(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
-    with soundfile.SoundFile(io.BytesIO(data)) as file:
-        # One frame over the limit is enough to know that it is too long.
-        return file.read(int(max_seconds * file.samplerate) + 1, dtype="float32"), file.samplerate
+def _decode(source: str | PathLike | bytes) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode block by block: float32 samples of shape [n] or [n, channels], and their rate in Hz."""
+    with _open(source) as file:
+        try:
+            sound = soundfile.SoundFile(file)
+        except soundfile.LibsndfileError:
+            file.seek(0)
+            yield from _decode_av(file)
+            return
+        decoded = False
+        try:
+            with sound:
+                for block in sound.blocks(sound.samplerate, dtype="float32"):
+                    decoded = True
+                    yield block, sound.samplerate
+        except soundfile.LibsndfileError as error:
+            if not decoded:  # a recording cut off in transfer still serves up to the cut
+                raise AudioError(_DAMAGED) from error
 
 
-def _decode_av(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
-    # Only containers that hold their own media: playlist formats could make FFmpeg open files and URLs.
-    options = {"format_whitelist": "aac,asf,caf,matroska,mov,mp3,mpegts"}
-    to_float = av.AudioResampler(format="fltp")  # keeps rate and channels
-    blocks, length, rate = [], 0, 0
+def _decode_av(file: BinaryIO) -> Iterator[tuple[np.ndarray, int]]:
+    decoded = False
     try:
-        with av.open(io.BytesIO(data), options=options) as container:
+        with av.open(file, options=_CONTAINERS) as container:
             if not container.streams.audio:
                 raise AudioError("There is no sound in this file.")
+            target = form = to_float = None
             for frame in container.decode(audio=0):
-                blocks += [block.to_ndarray().T for block in to_float.resample(frame)]
-                rate, length = frame.sample_rate, length + frame.samples
-                if length > max_seconds * rate:
-                    break
+                # The first frame decides: a stream that changes its rate or channels is brought to it.
+                target = target or (frame.layout, frame.sample_rate)
+                if form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                    to_float = av.AudioResampler("fltp", *target)
+                for block in to_float.resample(frame):
+                    decoded = True
+                    yield block.to_ndarray().T, block.sample_rate
     except av.FFmpegError as error:
-        if not blocks:  # a recording cut off in transfer still serves up to the cut
-            raise AudioError("This file is not audio, or it is damaged beyond reading.") from error
-    if not blocks:
-        raise AudioError("The file holds no sound.")
-    return np.concatenate(blocks), rate
+        if not decoded:  # as above
+            raise AudioError(_DAMAGED) from error

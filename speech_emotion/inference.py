@@ -8,11 +8,13 @@ import torch
 from scipy.special import softmax
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
-from speech_emotion.audio import SAMPLE_RATE, check_speech, load_audio, to_contract
+from speech_emotion.audio import SAMPLE_RATE, AudioError, check_speech, load_audio, to_contract
 from speech_emotion.models import extract, load_classifier, load_report
+from speech_emotion.speech import holds_speech
 
 WINDOW_SECONDS = 5.0  # what a model hears at once, as in training
 HOP_SECONDS = 2.5  # between the windows of a longer clip
+BATCH_SIZE = 8  # windows that are judged at once
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,23 @@ class Prediction:
         label: the most probable class.
         probabilities: of every class in the model's order; they sum to 1.
         seconds: the length of what was judged, silence at both ends left out.
+        sure: whether the label's probability reaches the threshold of the model's report; True without one.
     """
 
     label: str
     probabilities: dict[str, float]
     seconds: float
+    sure: bool
+
+    @property
+    def confidence(self) -> float:
+        """The label's probability."""
+        return self.probabilities[self.label]
+
+    def row(self) -> dict[str, str | bool | float]:
+        """Give one flat row of a table: emotion, sure, confidence, then each probability by its label."""
+        shares = {label: round(share, 4) for label, share in self.probabilities.items()}
+        return {"emotion": self.label, "sure": self.sure, "confidence": round(self.confidence, 4)} | shares
 
 
 class EmotionClassifier:
@@ -42,7 +56,7 @@ class EmotionClassifier:
         self.model = model.eval()
         self.extractor = extractor
         self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        self.report = load_report(model.name_or_path)
+        self.report = load_report(model.name_or_path) or {}
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike) -> "EmotionClassifier":
@@ -64,28 +78,50 @@ class EmotionClassifier:
             The label and the probability of each class.
 
         Raises:
-            AudioError: no audio, damaged, longer than a minute, silent, or less than half a second of sound.
+            AudioError: no audio, damaged, longer than a minute, silent, less than half a second of sound, or
+                nobody speaks.
         """
         audio = to_contract(source, rate) if isinstance(source, np.ndarray) else load_audio(source)
         speech = check_speech(audio)
-        probabilities = softmax(self.logits([speech])[0].astype(float))
-        return Prediction(
-            label=self.labels[int(probabilities.argmax())],
-            probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
-            seconds=speech.size / SAMPLE_RATE,
-        )
+        if not holds_speech(speech):
+            raise AudioError("Nobody speaks in this recording, as far as this program can hear.")
+        return self.predict_speech([speech])[0]
+
+    def predict_speech(self, clips: list[np.ndarray]) -> list[Prediction]:
+        """Classify clips in which somebody speaks.
+
+        Args:
+            clips: float32 samples, each of shape [n], half a second or more, 16 kHz.
+
+        Returns:
+            For each clip the label and the probability of each class.
+        """
+        return [
+            Prediction(
+                label=self.labels[int(shares.argmax())],
+                probabilities=dict(zip(self.labels, shares.tolist(), strict=True)),
+                seconds=clip.size / SAMPLE_RATE,
+                sure=bool(shares.max() >= self.threshold),
+            )
+            for clip, shares in zip(clips, softmax(self.logits(clips).astype(float), axis=1), strict=True)
+        ]
+
+    @property
+    def threshold(self) -> float:
+        """The confidence from which on the model is sure, by its report; 0 without one."""
+        return self.report.get("threshold", 0.0)
 
     @property
     def calibration(self) -> str:
         """A sentence that says how far the probabilities can be taken at their word."""
-        error = (self.report or {}).get("calibration", {}).get("ece")
+        error = self.report.get("calibration", {}).get("ece")
         if error is None:
             return "How far its confidence can be trusted has not been measured."
         return f"With speakers it had never heard, its confidence was off by {error:.0%} on average."
 
     @torch.inference_mode()
     def logits(self, clips: list[np.ndarray]) -> np.ndarray:
-        """Compute logits of clips that `check_speech` has passed, in one batch.
+        """Compute logits.
 
         Args:
             clips: float32 waveforms, 16 kHz; the logits of longer clips are the mean over windows of 5 s.
@@ -93,12 +129,16 @@ class EmotionClassifier:
         Returns:
             float32, shape [clips, classes].
         """
-        windows = [cut_windows(clip) for clip in clips]
-        inputs = extract(self.extractor, [window for clip in windows for window in clip])
-        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        logits = self.model(**inputs).logits.float().cpu().numpy()
-        ends = np.cumsum([len(clip) for clip in windows])
-        return np.stack([part.mean(axis=0) for part in np.split(logits, ends[:-1])])
+        windows = [(owner, window) for owner, clip in enumerate(clips) for window in cut_windows(clip)]
+        windows.sort(key=lambda each: each[1].size)  # batches of about one length, little of them padding
+        logits, count = np.zeros((len(clips), len(self.labels)), np.float32), np.zeros((len(clips), 1))
+        for start in range(0, len(windows), BATCH_SIZE):
+            owners, batch = zip(*windows[start : start + BATCH_SIZE], strict=True)
+            inputs = extract(self.extractor, list(batch))
+            inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            np.add.at(logits, list(owners), self.model(**inputs).logits.float().cpu().numpy())
+            np.add.at(count, list(owners), 1)
+        return logits / count.astype(np.float32)
 
 
 def cut_windows(audio: np.ndarray) -> list[np.ndarray]:

@@ -8,24 +8,47 @@ from scipy.signal import welch
 from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
 
 from speech_emotion.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
-from speech_emotion.palette import INK, SHADES
+from speech_emotion.palette import INK, SHADES, emotion_colour
 
 WAVE = "#2a78b5"
 N_MELS = 80
 
 
-def plot_clip(audio: np.ndarray) -> Figure:
-    """Draw a clip's waveform above its mel spectrogram on one time axis.
+def plot_hearing(audio: np.ndarray, middles: np.ndarray, drops: np.ndarray, label: str) -> Figure:
+    """Draw what a model hears of a clip: waveform, what moved its decision, mel spectrogram, spectrum.
 
     Args:
         audio: float32 samples of shape [n], 16 kHz.
+        middles: of the stretches that were silenced one after another, in seconds, shape [stretches].
+        drops: by how much the label's probability fell without each, shape [stretches].
+        label: what the model hears.
     """
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.8))
-    _draw_waveform(wave, audio, WAVE)
-    wave.set(ylim=(-1.05, 1.05))
-    _draw_mel(mel, audio)
-    mel.set(xlim=(0, audio.size / SAMPLE_RATE))
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    views = figure.subplot_mosaic(
+        [["wave", "spectrum"], ["moved", "spectrum"], ["mel", "spectrum"]],
+        height_ratios=(1, 0.8, 1.8),
+        width_ratios=(3, 1),
+    )
+    seconds = audio.size / SAMPLE_RATE
+    _draw_waveform(views["wave"], audio, WAVE)
+    peak = 1.05 * max(float(np.abs(audio).max()), 1e-3)
+    views["wave"].set(xlim=(0, seconds), ylim=(-peak, peak))
+
+    step = middles[1] - middles[0] if middles.size > 1 else seconds
+    colours = np.where(drops > 0, emotion_colour(label), SHADES[1])
+    views["moved"].bar(middles, 100 * drops, width=0.9 * step, color=colours)
+    reach = 1.1 * max(100 * float(np.abs(drops).max()), 5.0)
+    views["moved"].axhline(0, color=INK, linewidth=0.8)
+    views["moved"].set(
+        xlim=(0, seconds),
+        ylim=(-reach, reach),
+        ylabel="percent",
+        title=f"What speaks for “{label}”: its probability falls by so much when this moment is silenced",
+    )
+    style(views["moved"])
+    _draw_mel(views["mel"], audio)
+    views["mel"].set(xlim=(0, seconds))
+    _draw_spectrum(views["spectrum"], audio, WAVE)
     return figure
 
 
@@ -45,18 +68,7 @@ def plot_views(audio: np.ndarray, title: str, colour: str, seconds: float, peak:
     _draw_waveform(views["wave"], audio, colour)
     views["wave"].set(xlabel="time (s)", xlim=(0, seconds), ylim=(-peak, peak))
 
-    frequencies, power = welch(audio, SAMPLE_RATE, nperseg=SAMPLE_RATE // 20)
-    levels = 10 * np.log10(power / power.max() + 1e-8)
-    views["spectrum"].plot(frequencies, levels, color=colour, linewidth=1.2)
-    views["spectrum"].set(
-        xlabel="frequency (Hz)",
-        ylabel="level (dB)",
-        title="Spectrum",
-        xlim=(0, SAMPLE_RATE / 2),
-        ylim=(-80, 3),
-    )
-    style(views["spectrum"])
-
+    _draw_spectrum(views["spectrum"], audio, colour)
     _draw_mel(views["mel"], audio)
     views["mel"].set(xlim=(0, seconds))
     return figure
@@ -173,6 +185,20 @@ def style(axes: Axes) -> None:
 def _draw_waveform(axes: Axes, audio: np.ndarray, colour: str) -> None:
     axes.plot(*_envelope(audio), color=colour, linewidth=0.6)
     axes.set(ylabel="amplitude", title="Waveform")
+    style(axes)
+
+
+def _draw_spectrum(axes: Axes, audio: np.ndarray, colour: str) -> None:
+    frequencies, power = welch(audio, SAMPLE_RATE, nperseg=min(SAMPLE_RATE // 20, audio.size))
+    levels = 10 * np.log10(power / max(power.max(), 1e-12) + 1e-8)
+    axes.plot(frequencies, levels, color=colour, linewidth=1.2)
+    axes.set(
+        xlabel="frequency (Hz)",
+        ylabel="level (dB)",
+        title="Spectrum",
+        xlim=(0, SAMPLE_RATE / 2),
+        ylim=(-80, 3),
+    )
     style(axes)
 
 

@@ -1,6 +1,11 @@
 """The real app in a real browser: what a visitor and a program get."""
 
+import asyncio
+import base64
+import csv
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,14 +18,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, voice, write_wav
+import soundfile
+from conftest import ROOT, pause, speak, write_wav
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 from playwright.sync_api import Page, expect, sync_playwright
 
 from data_prep.corpora.ravdess import EMOTIONS
+from screens.programs import CURL, JAVASCRIPT, PYTHON, fill
+from screens.render import clock
 from speech_emotion import SCHEMES, EmotionClassifier
+from speech_emotion.events import describe_recording, find_events
 from speech_emotion.hub import publish_folder
+from speech_emotion.timeline import follow
 
 CHROMIUM = shutil.which("chromium")
 FAKE_MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
@@ -30,7 +42,14 @@ SECONDS = 1000  # Playwright counts in milliseconds
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> Path:
     """A clip that the browser uploads and that its fake microphone plays."""
-    return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", voice(180, seconds=3))
+    return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", speak(180, seconds=3))
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory) -> Path:
+    """A recording of three utterances, longer than what gets a single answer."""
+    parts = [part for number in range(3) for part in (pause(1.5), speak(110 + 50 * number, 3, seed=number))]
+    return write_wav(tmp_path_factory.mktemp("call") / "call.wav", np.concatenate([*parts, pause(2)]))
 
 
 @contextmanager
@@ -98,13 +117,15 @@ def test_an_uploaded_recording_gets_the_label_the_model_gives_it(page, speech, m
     choose(page, model)
     upload(page, speech)
     prediction = EmotionClassifier.from_pretrained(ROOT / "models" / model).predict(speech)
-    expect(page.locator("#answer .label")).to_have_text(prediction.label, timeout=30 * SECONDS)
+    label = prediction.label if prediction.sure else f"Not sure; perhaps {prediction.label}"
+    expect(page.locator("#answer .label")).to_have_text(label, timeout=30 * SECONDS)
     assert page.locator("#answer dt").all_inner_texts() == list(SCHEMES["core8"])
     shares = [int(share.strip("%")) for share in page.locator("#answer .percent").all_inner_texts()]
     np.testing.assert_allclose(
         shares, [100 * share for share in prediction.probabilities.values()], atol=0.51
     )
-    expect(page.locator("#picture img")).to_be_visible(timeout=10 * SECONDS)
+    expect(page.locator("#answer .note")).to_contain_text("speech.wav: 3.0 s of sound")
+    expect(page.locator("#answer [role=img]")).to_have_attribute("aria-label", re.compile(prediction.label))
 
 
 def test_the_microphone_records_and_is_answered(page):
@@ -114,8 +135,8 @@ def test_the_microphone_records_and_is_answered(page):
     page.get_by_role("button", name="Stop", exact=True).first.click()
     label = page.locator("#answer .label")
     expect(label).to_be_visible(timeout=30 * SECONDS)
-    assert label.inner_text() in SCHEMES["core8"]
-    judged = float(page.locator("#answer .note").inner_text().split(" s of sound")[0])
+    assert label.inner_text().split()[-1] in SCHEMES["core8"]
+    judged = float(re.search(r"([\d.]+) s of sound", page.locator("#answer .note").inner_text())[1])
     assert 1 < judged < 4
 
 
@@ -132,11 +153,10 @@ def test_another_model_answers_for_the_same_recording(page, speech, cnn_folder):
     ("samples", "sentence"),
     [
         (np.zeros(32_000), "only silence"),
-        (voice(seconds=0.3), "at least 0.5 s is needed"),
+        (speak(seconds=0.3), "at least 0.5 s is needed"),
         (b"no audio at all", "This file is not audio"),
-        (voice(seconds=61), "longer than 60 seconds"),
     ],
-    ids=["silence", "short", "text", "long"],
+    ids=["silence", "short", "text"],
 )
 def test_what_cannot_be_judged_gets_a_sentence_in_place_of_a_result(page, samples, sentence, tmp_path):
     file = tmp_path / "clip.wav"
@@ -149,12 +169,162 @@ def test_what_cannot_be_judged_gets_a_sentence_in_place_of_a_result(page, sample
     expect(page.locator("#answer .label")).to_have_count(0)
 
 
+def test_a_longer_recording_gets_a_timeline_to_play_and_to_save(page, call):
+    choose(page, "wav2vec2")
+    upload(page, call)
+    segments = page.locator("#timeline .segment")
+    expect(page.locator("#answer .caption")).to_have_text("Share of the speech", timeout=30 * SECONDS)
+    expect(page.locator("#stop")).to_be_hidden(timeout=30 * SECONDS)
+    *_, expected = follow(EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2"), call)
+    expect(segments).to_have_count(len(expected.segments))
+    names = [segment.get_attribute("aria-label").split(",")[0] for segment in segments.all()]
+    assert names == [each.name for each in expected.segments]
+
+    segments.last.focus()
+    page.keyboard.press("Enter")
+    at = clock(expected.segments[-1].start)
+    expect(page.locator("#voice #time")).to_have_text(at, timeout=10 * SECONDS)
+    expect(page.locator("#voice").get_by_label("Pause")).to_be_visible(timeout=10 * SECONDS)  # it plays
+    expect(page.locator("#voice .subtitle-display")).to_have_text(names[-1], timeout=10 * SECONDS)
+
+    with page.expect_download() as saved:
+        page.get_by_text("Save CSV").click()
+    assert saved.value.suggested_filename == "call.csv"
+    rows = list(csv.DictReader(Path(saved.value.path()).read_text().splitlines()))
+    assert [row["emotion"] for row in rows] == [each.prediction.label for each in expected.segments]
+    with page.expect_download() as saved:
+        page.get_by_text("Save JSON").click()
+    assert json.loads(Path(saved.value.path()).read_text()) == json.loads(
+        json.dumps(describe_recording(expected))
+    )
+
+
+def test_listening_to_a_long_recording_can_be_stopped(page, call, tmp_path):
+    samples = np.tile(soundfile.read(call)[0], 60)
+    choose(page, "wav2vec2")
+    upload(page, write_wav(tmp_path / "long.wav", samples))
+    page.locator("#stop").click(timeout=30 * SECONDS)
+    expect(page.locator("#stop")).to_be_hidden(timeout=10 * SECONDS)
+    heard = page.locator("#answer .progress").inner_text()
+    page.wait_for_timeout(3 * SECONDS)
+    assert page.locator("#answer .progress").inner_text() == heard
+    assert heard.endswith(f"of {clock(len(samples) / 16_000)} heard")
+    page.locator("#voice").get_by_label("Clear").first.click()  # twice there while it redraws
+    expect(page.locator("#answer .hint")).to_be_visible(timeout=10 * SECONDS)
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def test_words_for_a_conversation_come_in_two_languages(page, speech):
+    choose(page, "wav2vec2")
+    upload(page, speech)
+    advice = page.locator("#advice .advice")
+    expect(advice).to_have_attribute("lang", "en", timeout=30 * SECONDS)
+    expect(advice).to_contain_text("A voice alone does not tell how somebody feels")
+    page.get_by_label("Deutsch").check()
+    expect(advice).to_have_attribute("lang", "de", timeout=10 * SECONDS)
+    expect(advice.get_by_role("heading", name="Was du sagen könntest")).to_be_visible()
+
+
+def test_models_are_compared_on_the_same_clip(page, speech, cnn_folder):
+    upload(page, speech)
+    open_tab(page, "Compare")
+    page.get_by_role("button", name="Compare the models").click()
+    models = page.locator("#comparison .model")
+    expect(models).to_have_count(4, timeout=60 * SECONDS)  # ours, one that is gone, two shipped
+    expect(models.nth(1)).to_contain_text("cannot be loaded")
+    for name in ("wav2vec2", "cnn"):
+        card = models.filter(has=page.get_by_role("heading", name=name, exact=True))
+        prediction = EmotionClassifier.from_pretrained(ROOT / "models" / name).predict(speech)
+        expect(card.locator(".label")).to_contain_text(prediction.label)
+        assert float(re.search(r"([\d.]+) ms", card.locator(".note").inner_text())[1]) > 0
+
+
+def test_how_a_model_hears_a_clip_is_a_picture(page, speech):
+    choose(page, "cnn")
+    upload(page, speech)
+    open_tab(page, "How it hears")
+    page.get_by_role("button", name="Show how the model hears it").click()
+    expect(page.locator("#hearing img")).to_be_visible(timeout=60 * SECONDS)
+
+
+def test_the_live_screen_follows_the_microphone_stops_and_starts_again(page):
+    choose(page, "cnn")
+    open_tab(page, "Live")
+    microphone, answer = page.locator("#microphone"), page.locator("#live .label")
+    for _ in range(2):
+        microphone.get_by_role("button", name="Record", exact=True).click()
+        expect(answer).to_be_visible(timeout=30 * SECONDS)
+        expect(page.locator("#live .note")).to_contain_text("Answered in")
+        microphone.get_by_role("button", name="Stop", exact=True).first.click()
+        expect(microphone.get_by_role("button", name="Record", exact=True)).to_be_visible(
+            timeout=30 * SECONDS
+        )
+
+
+def test_many_files_become_a_table_and_one_bad_one_stops_nothing(page, speech, tmp_path):
+    (tmp_path / "broken.mp3").write_bytes(b"no sound at all")
+    choose(page, "cnn")
+    open_tab(page, "Many files")
+    page.locator("#files input[type=file]").set_input_files([tmp_path / "broken.mp3", speech])
+    expect(page.locator("#batch-state .note")).to_have_text(
+        "1 of 2 recordings judged, 1 could not be.", timeout=60 * SECONDS
+    )
+    table = page.locator("#batch-table")
+    expect(table).to_contain_text("not audio")
+    expect(table).to_contain_text("Confidence (%)")
+    with page.expect_download() as saved:
+        page.locator("#batch-state").get_by_text("Save CSV").click()
+    rows = list(csv.DictReader(Path(saved.value.path()).read_text().splitlines()))
+    expected = EmotionClassifier.from_pretrained(ROOT / "models" / "cnn").predict(speech)
+    assert [row["emotion"] for row in rows] == ["", expected.label]
+
+
+def test_a_folders_recordings_are_judged_in_their_order_and_can_be_sorted(page, tmp_path):
+    for number, seconds in enumerate((3, 1.5, 2)):
+        write_wav(tmp_path / "calls" / f"{number}.wav", speak(seconds=seconds))
+    (tmp_path / "calls" / "notes.txt").write_text("not asked for")
+    choose(page, "cnn")
+    open_tab(page, "Many files")
+    page.locator("#folder input[type=file]").set_input_files(tmp_path / "calls")
+    expect(page.locator("#batch-state .note")).to_have_text("3 of 3 recordings judged.", timeout=60 * SECONDS)
+    cells = page.locator("#batch-table [data-testid^=cell]")
+    expect(cells).to_have_count(3 * 6, timeout=10 * SECONDS)
+    assert cells.all_inner_texts()[::6] == ["0.wav", "1.wav", "2.wav"]
+    seconds = page.locator("#batch-table th", has_text="Seconds")
+    seconds.hover()
+    seconds.get_by_label("Open cell menu").click()
+    page.get_by_text("Sort ascending").click()
+    expect(cells.first).to_have_text("1.wav", timeout=10 * SECONDS)
+    assert cells.all_inner_texts()[::6] == ["1.wav", "2.wav", "0.wav"]
+    page.locator("#folder").get_by_label("Clear").first.click()
+    expect(page.locator("#batch-state .hint")).to_be_visible(timeout=10 * SECONDS)
+    expect(page.locator("#batch-table")).to_be_hidden()
+
+
+def test_a_models_card_is_shown_with_its_pictures(page, cnn_folder):
+    choose(page, "wav2vec2")
+    open_tab(page, "About this model")
+    card = page.locator("#card")
+    expect(card).to_contain_text("Who it works worse for", timeout=30 * SECONDS)
+    pictures = card.locator("img")
+    expect(pictures).to_have_count(3)
+    for picture in pictures.all():
+        assert picture.evaluate("image => image.naturalWidth") > 300
+    choose_again = page.get_by_role("tab", name="Listen", exact=True)
+    choose_again.click()
+    choose(page, str(cnn_folder))
+    open_tab(page, "About this model")
+    expect(card).to_contain_text("has no card", timeout=10 * SECONDS)
+
+
 def test_clearing_the_recording_clears_the_answer(page, speech):
     upload(page, speech)
     expect(page.locator("#answer .label")).to_be_visible(timeout=30 * SECONDS)
     page.locator("#voice").get_by_label("Clear").click()
     expect(page.locator("#answer .hint")).to_be_visible(timeout=10 * SECONDS)
-    expect(page.locator("#picture")).to_be_hidden()
 
 
 def test_a_model_that_cannot_be_loaded_says_so_and_the_others_serve(page, speech, cnn_folder):
@@ -172,6 +342,71 @@ def test_programs_call_classify(url, speech):
     assert answer["label"] == expected.label
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
     assert answer["seconds"] == pytest.approx(expected.seconds)
+
+
+def test_programs_call_batch_and_one_bad_file_stops_nothing(url, speech, tmp_path):
+    (tmp_path / "broken.mp3").write_bytes(b"no sound at all")
+    files = [handle_file(tmp_path / "broken.mp3"), handle_file(speech)]
+    bad, good = Client(url, verbose=False).predict(files, "cnn", api_name="/batch")
+    expected = EmotionClassifier.from_pretrained(ROOT / "models" / "cnn").predict(speech)
+    assert (bad["file"], bad["emotion"]) == ("broken.mp3", None)
+    assert "not audio" in bad["error"]
+    assert (good["file"], good["emotion"], good["error"]) == ("speech.wav", expected.label, None)
+
+
+def test_a_game_follows_a_voice_and_another_game_another(url, tmp_path):
+    sounds = {"speaker": speak(180, seconds=3), "silent": pause(3)}
+    games = {name: Client(url, verbose=False) for name in sounds}
+    for at in range(0, 48_000, 8_000):
+        for name, sound in sounds.items():
+            piece = write_wav(tmp_path / f"{name}.wav", sound[at : at + 8_000])
+            answer = games[name].predict(handle_file(piece), "cnn", api_name="/live")
+            if name == "silent":
+                assert answer["label"] is None
+                quiet = answer["face"]
+    answer = games["speaker"].predict(handle_file(piece), "cnn", api_name="/live")
+    assert answer["label"] in SCHEMES["core8"]
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    assert answer["face"].keys() == quiet.keys()
+    assert answer["face"] != quiet
+
+
+def test_the_examples_for_programs_work_as_they_are_printed(page, url, speech, call, tmp_path):
+    open_tab(page, "For programs")
+    expect(page.locator("#example-python")).to_contain_text(f'Client("{url}")', timeout=10 * SECONDS)
+    shutil.copy(speech, tmp_path / "clip.wav")
+    soundfile.write(tmp_path / "call.mp3", *soundfile.read(call))
+    expected = EmotionClassifier.from_pretrained(ROOT / "models" / "cnn").predict(speech)
+    python = [sys.executable, "-c", fill(PYTHON, url, "cnn")]
+    said = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert f"\n{expected.label} " in f"\n{said}"
+    said = subprocess.run(
+        ["bash", "-c", fill(CURL, url, "cnn")], cwd=tmp_path, capture_output=True, text=True
+    )
+    answer = json.loads(said.stdout.split("data: ")[-1])[0]
+    assert answer["label"] == expected.label
+    sound = base64.b64encode(speech.read_bytes()).decode()
+    answer = page.evaluate(
+        f"async () => {{ {fill(JAVASCRIPT, url, 'cnn')}\n"
+        f"return classify(await (await fetch('data:audio/wav;base64,{sound}')).blob()); }}"
+    )
+    assert answer["label"] == expected.label
+
+
+async def list_tools(address: str) -> dict[str, str]:
+    async with (
+        streamablehttp_client(f"{address}gradio_api/mcp/") as (reader, writer, _),
+        ClientSession(reader, writer) as session,
+    ):
+        await session.initialize()
+        return {tool.name: tool.description for tool in (await session.list_tools()).tools}
+
+
+def test_an_assistant_finds_the_endpoints_as_tools():
+    with served(GRADIO_MCP_SERVER="true") as address:
+        tools = asyncio.run(list_tools(address))
+    assert set(tools) == {"batch", "classify", "live", "timeline"}
+    assert "Classify one recording" in tools["classify"]
 
 
 def test_a_model_published_on_the_hub_answers_by_its_id(hub, cnn_folder, speech, tmp_path, monkeypatch):
@@ -192,8 +427,19 @@ def test_programs_get_the_same_sentences(url, tmp_path):
         client.predict(handle_file(silence), "/etc", api_name="/classify")
 
 
-def test_classify_is_the_only_public_endpoint(url):
-    assert set(Client(url, verbose=False).view_api(return_format="dict")["named_endpoints"]) == {"/classify"}
+def test_the_public_endpoints_are_these(url):
+    endpoints = Client(url, verbose=False).view_api(return_format="dict")["named_endpoints"]
+    assert set(endpoints) == {"/batch", "/classify", "/live", "/timeline"}
+
+
+def test_programs_call_timeline(url, call):
+    answer = Client(url, verbose=False).predict(handle_file(call), "wav2vec2", api_name="/timeline")
+    *_, expected = follow(EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2"), call)
+    assert [each["label"] for each in answer["segments"]] == [
+        each.prediction.label for each in expected.segments
+    ]
+    assert answer["shares"] == pytest.approx(expected.to_dict()["shares"], abs=1e-3)
+    assert [each["kind"] for each in answer["events"]] == [each.kind for each in find_events(expected)]
 
 
 def test_real_recordings_of_new_voices_are_heard_well_over_chance(url, corpora):

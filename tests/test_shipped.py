@@ -104,6 +104,11 @@ def test_measuring_again_gives_the_report(model, real_dataset):
         assert again["overall"][name] == pytest.approx(own, abs=0.02)
 
 
+def test_the_readme_says_how_long_the_shipped_wav2vec2_was_trained():
+    minutes = report_of("wav2vec2")["training"]["minutes"]
+    assert f"wav2vec2 was trained in {minutes:.0f} minutes" in " ".join(README.split())
+
+
 def test_the_space_runs_what_the_requirements_pin():
     header = yaml.safe_load(README.split("---")[1])
     pins = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))

@@ -13,6 +13,8 @@ from speech_emotion.audio import (
     check_speech,
     encode_flac,
     load_audio,
+    state_seconds,
+    stream_audio,
     to_contract,
     to_pcm,
     trim_silence,
@@ -71,6 +73,47 @@ def test_formats_decode_to_the_same_sound(data, tmp_path):
     assert correlation(audio, CLIP) > 0.98
 
 
+@pytest.mark.parametrize(
+    ("data", "tolerance"),
+    [
+        (encode(CLIP, format="FLAC"), 0),
+        (encode(np.stack([CLIP, CLIP], axis=1), 44_100, format="WAV"), 1e-4),
+        (encode(CLIP, 8_000, format="WAV"), 1e-4),
+        (encode_av(CLIP, "webm", "libopus"), 1e-4),
+    ],
+    ids=["flac", "44.1", "8", "webm"],
+)
+@pytest.mark.parametrize("seconds", [0.1, 0.37, 5])
+def test_blocks_together_are_the_whole_recording(data, tolerance, seconds):
+    blocks = list(stream_audio(data, seconds))
+    assert {block.size for block in blocks[:-1]} <= {int(seconds * SAMPLE_RATE)}
+    assert 0 < blocks[-1].size <= seconds * SAMPLE_RATE
+    np.testing.assert_allclose(np.concatenate(blocks), load_audio(data), atol=tolerance)
+
+
+def test_a_long_recording_is_refused_when_its_limit_is_reached():
+    blocks = stream_audio(encode(np.zeros(9 * SAMPLE_RATE), format="FLAC"), block_seconds=2, max_seconds=6)
+    with pytest.raises(AudioError, match=r"longer than 0\.1 minutes"):
+        list(blocks)
+
+
+@pytest.mark.parametrize(
+    ("data", "seconds"),
+    [
+        (encode(CLIP, 44_100, format="WAV"), CLIP.size / 44_100),
+        (encode_av(CLIP, "ipod", "aac"), 1.5),
+        (encode_av(CLIP, "webm", "libopus"), 1.5),
+        (b"not a sound " * 50, None),
+    ],
+    ids=["wav", "m4a", "webm", "text"],
+)
+def test_the_length_is_what_the_header_states(data, seconds):
+    if seconds is None:
+        assert state_seconds(data) is None
+    else:
+        assert state_seconds(data) == pytest.approx(seconds, abs=0.1)
+
+
 @pytest.mark.parametrize("rate", [8_000, 24_414, 44_100, 96_000])
 def test_rates_become_16_khz(rate):
     time = np.arange(rate) / rate
@@ -92,14 +135,50 @@ def test_integers_are_scaled_and_channels_averaged():
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.wav\n", "not audio"),
         (encode(np.zeros(0, np.float32), format="WAV"), "no sound"),
+        (encode(CLIP[:1], 96_000, format="WAV"), "no sound"),
         (encode(np.full(16_000, np.nan), format="WAV", subtype="DOUBLE"), "not numbers"),
         (encode(np.zeros(61 * SAMPLE_RATE), format="FLAC"), "longer than 60 seconds"),
     ],
-    ids=["empty", "text", "lfs", "playlist", "header-only", "nan", "long"],
+    ids=["empty", "text", "lfs", "playlist", "header-only", "one-sample", "nan", "long"],
 )
 def test_what_is_no_usable_audio_is_refused_in_a_sentence(data, sentence):
     with pytest.raises(AudioError, match=sentence):
         load_audio(data)
+
+
+@pytest.mark.parametrize("read", [load_audio, lambda data: np.concatenate(list(stream_audio(data, 1.0)))])
+@pytest.mark.parametrize("kind", ["FLAC", "MP3", "OGG"])
+def test_a_recording_damaged_on_its_way_serves_up_to_the_fault_or_says_so(read, kind):
+    audio = np.tile(CLIP, 10)
+    whole = encode(audio, format=kind)
+    cut = whole[: len(whole) // 2]
+    assert 0 < read(cut).size <= audio.size  # an MP3 states its length, and silence fills it
+    scrambled = bytearray(whole)
+    scrambled[len(whole) // 2 : len(whole) // 2 + 400] = bytes(range(200)) * 2
+    assert read(bytes(scrambled)).size > 0
+    lost = whole[:200] + bytes(len(whole) - 200)
+    try:
+        read(lost)
+    except AudioError as error:
+        assert str(error).endswith(".")
+
+
+def test_a_stream_that_changes_its_rate_keeps_its_length():
+    parts = []
+    for rate in (48_000, 24_000):
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="adts") as file:
+            stream = file.add_stream("aac", rate=rate, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.tile(CLIP, 2)[None, : rate * 2], "fltp", "mono")
+            frame.sample_rate = rate
+            for ready in av.AudioResampler("fltp", "mono", rate, 1024).resample(frame):
+                file.mux(stream.encode(ready))
+            file.mux(stream.encode(None))
+        parts.append((buffer.getvalue(), 2 * CLIP.size / rate))
+    sound = b"".join(data for data, _ in parts)
+    seconds = sum(seconds for _, seconds in parts)
+    for audio in (load_audio(sound), np.concatenate(list(stream_audio(sound, 1.0)))):
+        assert audio.size / SAMPLE_RATE == pytest.approx(seconds, abs=0.2)
 
 
 def test_a_missing_file_is_named():
