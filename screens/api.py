@@ -1,0 +1,126 @@
+"""What programs call: named endpoints without a place on the page."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import gradio as gr
+
+from screens.models import DEFAULT, MODELS, classifier
+from speech_emotion import AudioError, EmotionClassifier, ModelError
+from speech_emotion.audio import decode_audio
+from speech_emotion.avatar import blend
+from speech_emotion.batch import judge_files
+from speech_emotion.events import describe_recording
+from speech_emotion.live import Ear
+from speech_emotion.timeline import follow
+
+FORGOTTEN_SECONDS = 600  # after so long without a call, what a session has sent last is gone
+
+
+def publish() -> None:
+    """Add the endpoints to the page, their inputs and outputs hidden."""
+    ear = gr.State(time_to_live=FORGOTTEN_SECONDS)
+    for name, answer, state in (
+        ("classify", classify, []),
+        ("timeline", timeline, []),
+        ("live", live, [ear]),
+    ):
+        endpoint(name, answer, gr.Audio(type="filepath", label="Recording", visible=False), state)
+    endpoint("batch", batch, gr.File(file_count="multiple", label="Recordings", visible=False), [])
+
+
+def endpoint(name: str, answer: Callable, recording: gr.Audio | gr.File, state: list[gr.State]) -> None:
+    """Make a function of a recording, a model's name and a state into an endpoint that answers JSON."""
+    model = gr.Dropdown(list(MODELS), value=DEFAULT, label="Model", visible=False)
+    gr.Button(visible=False).click(
+        answer,
+        [recording, model, *state],
+        [gr.JSON(label="Answer", visible=False), *state],
+        api_name=name,
+    )
+
+
+def classify(path: str | None, model: str = DEFAULT) -> dict:
+    """Classify one recording of up to a minute.
+
+    Args:
+        path: the recording.
+        model: one of the models on offer.
+
+    Returns:
+        `label`, `probabilities` by label, `seconds` of sound judged, and whether the model is `sure`.
+    """
+    return ask(path, model, lambda heard: asdict(heard.predict(path)))
+
+
+def timeline(path: str | None, model: str = DEFAULT) -> dict:
+    """Find the utterances of a recording of up to an hour, and classify each.
+
+    Args:
+        path: the recording.
+        model: one of the models on offer.
+
+    Returns:
+        `seconds`; the `shares` of the speech by emotion; the `segments`, `start` and `end` in seconds and
+        what `classify` returns; and the `events`: `kind` (`agitation`, `drowsiness`, `turn`), `start`, `end`
+        and a `text` for a person.
+    """
+
+    def answer(heard: EmotionClassifier) -> dict:
+        return describe_recording(deque(follow(heard, path), maxlen=1).pop())
+
+    return ask(path, model, answer)
+
+
+def batch(paths: list[str] | None, model: str = DEFAULT) -> list[dict]:
+    """Classify recordings of up to a minute each.
+
+    Args:
+        paths: the recordings.
+        model: one of the models on offer.
+
+    Returns:
+        A row for each: `file`, `emotion`, `sure`, `confidence`, each probability by its label, `seconds`, and
+        `error`, the sentence that says why one has no answer.
+    """
+    files = [(Path(path).name, Path(path)) for path in paths or []]
+    return ask(paths, model, lambda heard: list(judge_files(heard, files)))
+
+
+def live(path: str | None, model: str = DEFAULT, ear: Ear | None = None) -> tuple:
+    """Follow a voice: each call brings the next half second or so of one session's sound.
+
+    Args:
+        path: the next piece.
+        model: one of the models on offer.
+        ear: what the session has heard before; the server keeps it.
+
+    Returns:
+        `label` and `probabilities` of the last three seconds, eased from call to call, both null in a pause;
+        the `face` that shows them, numbers for an avatar; and `milliseconds` that the answer took.
+    """
+    ear = ear or Ear()
+
+    def answer(heard: EmotionClassifier) -> dict:
+        ear.listen(heard, *decode_audio(path))
+        shares = ear.probabilities
+        return {
+            "label": shares and max(shares, key=shares.get),
+            "probabilities": shares,
+            "face": asdict(blend(shares or {})),
+            "milliseconds": round(ear.milliseconds[-1], 1) if shares else None,
+        }
+
+    return ask(path, model, answer), ear
+
+
+def ask(recording: object, model: str, answer: Callable[[EmotionClassifier], dict | list]) -> dict | list:
+    """Answer a program, or tell it in a sentence why not."""
+    if not recording:
+        raise gr.Error("Send a recording.")
+    try:
+        return answer(classifier(model or DEFAULT))
+    except (AudioError, ModelError) as error:
+        raise gr.Error(str(error), print_exception=False) from error

@@ -1,0 +1,121 @@
+"""The first screen: a recording in, its emotion out; of a longer one, its emotions over time."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import gradio as gr
+
+from screens import render
+from screens.models import DEFAULT, MODELS, classifier
+from speech_emotion import AudioError, EmotionClassifier
+from speech_emotion.audio import state_seconds, stream_audio
+from speech_emotion.models import ModelError
+from speech_emotion.timeline import follow
+
+UTTERANCE_SECONDS = 10.0  # a longer recording gets a timeline instead of one answer
+INVITATION = "Record or upload a voice, and its emotion appears here."
+
+# Segments and moments are buttons inside one component; where they begin travels with the event.
+PLAY = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-start]');
+  if (button) trigger('select', {index: Number(button.dataset.start), value: button.title});
+});
+"""
+START = """() => document.querySelector('#voice button[aria-label="Play"]')?.click()"""
+
+
+class Listen:
+    """The components that other screens read: the recording, the model, and the views below them."""
+
+    def __init__(self):
+        with gr.Row(equal_height=False):
+            with gr.Column():
+                self.voice = gr.Audio(
+                    sources=["microphone", "upload"],
+                    type="filepath",
+                    label="Voice",
+                    buttons=["download"],
+                    elem_id="voice",
+                )
+                self.model = gr.Dropdown(
+                    list(MODELS), value=DEFAULT, label="Model", info="Who listens", elem_id="model"
+                )
+            with gr.Column():
+                self.answer = gr.HTML(render.hint(INVITATION), elem_id="answer")
+                self.stop = gr.Button("Stop listening", visible=False, elem_id="stop")
+        self.timeline = gr.HTML(visible=False, js_on_load=PLAY, elem_id="timeline")
+        self.prediction = gr.State()  # of a short recording, as a dict; None otherwise
+
+    def wire(self) -> None:
+        """Answer when a recording or another model comes."""
+        outputs = [self.answer, self.prediction, self.timeline, self.stop, self.voice]
+        listening = gr.on(
+            [self.voice.change, self.model.change],
+            listen,
+            [self.voice, self.model],
+            outputs,
+            api_visibility="private",
+            show_progress="minimal",
+            trigger_mode="always_last",
+        )
+        self.stop.click(
+            lambda: gr.Button(visible=False), None, self.stop, cancels=listening, api_visibility="private"
+        )
+        self.voice.clear(forget, None, outputs, cancels=listening, queue=False, api_visibility="private")
+        move = self.timeline.select(play, None, self.voice, queue=False, api_visibility="private")
+        move.then(None, js=START)
+
+
+def forget() -> tuple:
+    """Empty the page."""
+    return (
+        render.hint(INVITATION),
+        None,
+        gr.HTML(visible=False),
+        gr.Button(visible=False),
+        gr.Audio(subtitles=[]),
+    )
+
+
+def play(event: gr.SelectData) -> gr.Audio:
+    """Move the player to where a visitor pointed."""
+    return gr.Audio(playback_position=float(event.index))
+
+
+def listen(path: str | None, model: str) -> Iterator[tuple]:
+    """Answer on the page, step by step where the recording is long.
+
+    Yields:
+        Updates of the answer, the prediction, the timeline, the stop button and the player.
+    """
+    _, *nothing = forget()
+    if path is None:
+        yield forget()
+        return
+    try:
+        heard = classifier(model)
+        blocks = stream_audio(path, UTTERANCE_SECONDS)
+        audio = next(blocks)
+        if next(blocks, None) is None:
+            prediction = heard.predict(audio)
+            note = f"{Path(path).name}: {prediction.seconds:.1f} s of sound. {heard.calibration}"
+            card = render.prediction_card(prediction, note)
+            yield card, asdict(prediction), *nothing[1:]
+        else:
+            yield from listen_long(heard, path)
+    except (AudioError, ModelError) as error:
+        yield render.refusal(str(error)), *nothing
+
+
+def listen_long(heard: EmotionClassifier, path: str) -> Iterator[tuple]:
+    """Answer to a longer recording after every half minute of it; as `listen` does."""
+    stated, name = state_seconds(path), Path(path).name
+    yield render.progress(0.0, stated), None, gr.skip(), gr.Button(visible=True), gr.Audio(subtitles=[])
+    for timeline in follow(heard, path):
+        answer = render.summary_card(timeline, f"{name}: {render.clock(timeline.seconds)}.")
+        strip = gr.HTML(render.timeline_strip(timeline), visible=bool(timeline.segments))
+        yield answer + render.progress(timeline.seconds, stated), None, strip, gr.skip(), gr.skip()
+    strip = gr.HTML(render.timeline_strip(timeline, Path(path).stem))
+    yield answer, None, strip, gr.Button(visible=False), gr.Audio(subtitles=timeline.subtitles())

@@ -1,0 +1,54 @@
+"""The microphone, live: emotion and face follow the voice twice a second."""
+
+import gradio as gr
+import numpy as np
+
+from screens import render
+from screens.listen import Listen
+from screens.models import classifier
+from speech_emotion import AudioError, ModelError
+from speech_emotion.live import Ear
+
+EVERY_SECONDS = 0.5
+LIMIT_SECONDS = 300  # then the microphone is let go
+INVITATION = "Press Record and speak; the face follows your voice, for up to five minutes."
+QUIET = "Silence. Speak, and the face follows your voice."
+
+
+def lay_out(listen: Listen) -> None:
+    """Add the screen, and answer its microphone; the model is the first screen's."""
+    with gr.Row(equal_height=False):
+        with gr.Column():  # on a phone one above the other
+            microphone = gr.Audio(
+                sources=["microphone"], streaming=True, type="numpy", label="Microphone", elem_id="microphone"
+            )
+        with gr.Column():
+            answer = gr.HTML(render.hint(INVITATION), elem_id="live")
+    ear = gr.State(time_to_live=2 * LIMIT_SECONDS)
+    microphone.stream(
+        follow,
+        [microphone, listen.model, ear],
+        [answer, ear],
+        stream_every=EVERY_SECONDS,
+        time_limit=LIMIT_SECONDS,
+        concurrency_limit=4,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    microphone.start_recording(lambda: None, None, ear, queue=False, api_visibility="private")
+
+
+def follow(chunk: tuple[int, np.ndarray] | None, model: str, ear: Ear | None) -> tuple[str, Ear | None]:
+    """Answer to the latest piece of a microphone: rate in Hz and samples of shape [n] or [n, channels]."""
+    if chunk is None:
+        return render.hint(INVITATION), None
+    rate, samples = chunk
+    ear = ear or Ear()
+    try:
+        heard = classifier(model)
+        ear.listen(heard, samples, rate)
+    except (AudioError, ModelError) as error:
+        return render.refusal(str(error)), ear
+    if ear.probabilities is None:
+        return render.hint(QUIET), ear
+    return render.live_card(ear.probabilities, heard.threshold, ear.milliseconds), ear
