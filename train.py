@@ -17,7 +17,6 @@ heard once, at the end, by the finished folder. Every argument of transformers.T
 
 import copy
 import json
-import os
 import shlex
 import sys
 import time
@@ -43,6 +42,7 @@ from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
 from data_prep.splits import resplit
 from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset
+from speech_emotion.engine import count_cores
 from speech_emotion.evaluation import HELD_OUT, evaluate_folder, print_report
 from speech_emotion.frozen import (
     EncoderTail,
@@ -388,11 +388,6 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
     if recipe.kept_copies is not None and (not frozen or recipe.lora_rank):
         raise SystemExit("--kept_copies needs --frozen_layers of at least 1, or a CNN, and no --lora_rank.")
     return recipe, args
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def save_folder(model: PreTrainedModel, extractor, temperature: float, folder: Path) -> None:

@@ -50,7 +50,8 @@ def classify(path: str | None, model: str = DEFAULT) -> dict:
         model: one of the models on offer.
 
     Returns:
-        `label`, `probabilities` by label, `seconds` of sound judged, and whether the model is `sure`.
+        `label`, `probabilities` by label, `seconds` of sound judged, whether the model is `sure`, and the
+        `engine` that computed it.
     """
     return ask(path, model, lambda heard: asdict(heard.predict(path)))
 

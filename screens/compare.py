@@ -53,7 +53,8 @@ def compare(path: str | None) -> Iterator[str]:
         else:
             predictions[name] = prediction
             parameters = heard.model.num_parameters() / 1e6
-            body = render.prediction_card(prediction, f"{milliseconds:.0f} ms, {parameters:.1f} M parameters")
+            cost = f"{milliseconds:.0f} ms in {prediction.engine}, {parameters:.1f} M parameters"
+            body = render.prediction_card(prediction, cost)
         cards.append((name, body))
         yield render.comparison(judge(predictions), cards)
 

@@ -100,7 +100,8 @@ def listen(path: str | None, model: str) -> Iterator[tuple]:
         audio = next(blocks)
         if next(blocks, None) is None:
             prediction = heard.predict(audio)
-            note = f"{Path(path).name}: {prediction.seconds:.1f} s of sound. {heard.calibration}"
+            judged = f"{prediction.seconds:.1f} s of sound, judged by {prediction.engine}"
+            note = f"{Path(path).name}: {judged}. {heard.calibration}"
             card = render.prediction_card(prediction, note)
             yield card, asdict(prediction), *nothing[1:]
         else:
@@ -114,7 +115,9 @@ def listen_long(heard: EmotionClassifier, path: str) -> Iterator[tuple]:
     stated, name = state_seconds(path), Path(path).name
     yield render.progress(0.0, stated), None, gr.skip(), gr.Button(visible=True), gr.Audio(subtitles=[])
     for timeline in follow(heard, path):
-        answer = render.summary_card(timeline, f"{name}: {render.clock(timeline.seconds)}.")
+        answer = render.summary_card(
+            timeline, f"{name}: {render.clock(timeline.seconds)}, judged by {heard.engine.name}."
+        )
         strip = gr.HTML(render.timeline_strip(timeline), visible=bool(timeline.segments))
         yield answer + render.progress(timeline.seconds, stated), None, strip, gr.skip(), gr.skip()
     strip = gr.HTML(render.timeline_strip(timeline, Path(path).stem))

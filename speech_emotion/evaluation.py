@@ -43,6 +43,7 @@ from speech_emotion.metrics import (
     reliability,
     score_confusions,
 )
+from speech_emotion.models import load_classifier
 from speech_emotion.plots import plot_confusion, plot_coverage, plot_reliability
 
 BATCH_SIZE = 16
@@ -83,7 +84,7 @@ def evaluate_folder(
         ValueError: the dataset's labels are not the model's, or training heard one of its test speakers
             without the protocol `random` having been asked for.
     """
-    classifier = EmotionClassifier.from_pretrained(folder)
+    classifier = EmotionClassifier(*load_classifier(folder))  # the checkpoint itself, not an export of it
     classifier.model.to("cuda" if torch.cuda.is_available() else "cpu")
     rows, others = dataset["test"], dataset["validation"]
     heard = set(rows["speaker"]) & set(training["speakers"])

@@ -4,17 +4,16 @@ from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
-import torch
 from scipy.special import softmax
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import SAMPLE_RATE, AudioError, check_speech, load_audio, to_contract
-from speech_emotion.models import extract, load_classifier, load_report
+from speech_emotion.engine import Engine, TorchEngine, choose_engine
+from speech_emotion.models import load_classifier, load_report
 from speech_emotion.speech import holds_speech
 
 WINDOW_SECONDS = 5.0  # what a model hears at once, as in training
 HOP_SECONDS = 2.5  # between the windows of a longer clip
-BATCH_SIZE = 8  # windows that are judged at once
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,14 @@ class Prediction:
         probabilities: of every class in the model's order; they sum to 1.
         seconds: the length of what was judged, silence at both ends left out.
         sure: whether the label's probability reaches the threshold of the model's report; True without one.
+        engine: what computed it.
     """
 
     label: str
     probabilities: dict[str, float]
     seconds: float
     sure: bool
+    engine: str
 
     @property
     def confidence(self) -> float:
@@ -45,27 +46,30 @@ class Prediction:
 
 
 class EmotionClassifier:
-    """A trained classifier with its feature extractor.
+    """A trained classifier, its feature extractor, and the engine that runs it: PyTorch where none is given.
 
     >>> classifier = EmotionClassifier.from_pretrained("models/wav2vec2")  # doctest: +SKIP
     >>> classifier.predict("clip.wav").label  # doctest: +SKIP
     'happy'
     """
 
-    def __init__(self, model: PreTrainedModel, extractor: FeatureExtractionMixin):
-        self.model = model.eval()
-        self.extractor = extractor
+    def __init__(
+        self, model: PreTrainedModel, extractor: FeatureExtractionMixin, engine: Engine | None = None
+    ):
+        self.model = model
+        self.engine = engine or TorchEngine(model, extractor)
         self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
         self.report = load_report(model.name_or_path) or {}
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike) -> "EmotionClassifier":
-        """Load a classifier from a folder or a hub id.
+        """Load a classifier from a folder or a hub id, with the fastest engine that is there for it.
 
         Raises:
             ModelError: it cannot be loaded, or part of its weights is missing.
         """
-        return cls(*load_classifier(str(name)))
+        model, extractor = load_classifier(str(name))
+        return cls(model, extractor, choose_engine(str(name), model, extractor))
 
     def predict(self, source: str | PathLike | bytes | np.ndarray, rate: int = SAMPLE_RATE) -> Prediction:
         """Classify one clip.
@@ -102,6 +106,7 @@ class EmotionClassifier:
                 probabilities=dict(zip(self.labels, shares.tolist(), strict=True)),
                 seconds=clip.size / SAMPLE_RATE,
                 sure=bool(shares.max() >= self.threshold),
+                engine=self.engine.name,
             )
             for clip, shares in zip(clips, softmax(self.logits(clips).astype(float), axis=1), strict=True)
         ]
@@ -119,7 +124,6 @@ class EmotionClassifier:
             return "How far its confidence can be trusted has not been measured."
         return f"With speakers it had never heard, its confidence was off by {error:.0%} on average."
 
-    @torch.inference_mode()
     def logits(self, clips: list[np.ndarray]) -> np.ndarray:
         """Compute logits.
 
@@ -129,16 +133,13 @@ class EmotionClassifier:
         Returns:
             float32, shape [clips, classes].
         """
+        if not clips:
+            return np.empty((0, len(self.labels)), np.float32)
         windows = [(owner, window) for owner, clip in enumerate(clips) for window in cut_windows(clip)]
-        windows.sort(key=lambda each: each[1].size)  # batches of about one length, little of them padding
-        logits, count = np.zeros((len(clips), len(self.labels)), np.float32), np.zeros((len(clips), 1))
-        for start in range(0, len(windows), BATCH_SIZE):
-            owners, batch = zip(*windows[start : start + BATCH_SIZE], strict=True)
-            inputs = extract(self.extractor, list(batch))
-            inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            np.add.at(logits, list(owners), self.model(**inputs).logits.float().cpu().numpy())
-            np.add.at(count, list(owners), 1)
-        return logits / count.astype(np.float32)
+        owners = [owner for owner, _ in windows]
+        logits, count = np.zeros((len(clips), len(self.labels)), np.float32), np.bincount(owners)
+        np.add.at(logits, owners, self.engine.run([window for _, window in windows]))
+        return logits / count[:, None].astype(np.float32)
 
 
 def cut_windows(audio: np.ndarray) -> list[np.ndarray]:

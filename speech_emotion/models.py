@@ -116,10 +116,19 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
 def load_report(name: str) -> dict | None:
     """Load the `report.json` beside a model, in its folder or on the hub; None where it has none."""
     try:
-        path = cached_file(name, "report.json", _raise_exceptions_for_missing_entries=False)
-        return json.loads(Path(path).read_text()) if path else None
-    except (OSError, ValueError):  # no way to the hub, or not JSON
+        path = find_file(name, "report.json")
+        return json.loads(path.read_text()) if path else None
+    except (OSError, ValueError):  # not to be read, or not JSON
         return None
+
+
+def find_file(name: str, file: str) -> Path | None:
+    """Find a file of a model's folder, or of its repository on the hub; None where it has none."""
+    try:
+        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+    except OSError:  # no way to the hub
+        return None
+    return Path(path) if path else None
 
 
 def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:

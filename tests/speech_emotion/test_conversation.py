@@ -28,7 +28,7 @@ def predict(label: str = "angry", confidence: float = 0.9, sure: bool = True) ->
     first, second = (each for each in LABELS if each != label)
     rest = 1 - confidence
     shares = {label: confidence, first: 0.25 * rest, second: 0.75 * rest}
-    return Prediction(label, {each: shares[each] for each in LABELS}, 2.0, sure)
+    return Prediction(label, {each: shares[each] for each in LABELS}, 2.0, sure, "PyTorch")
 
 
 def answered(label: str, angry: int, happy: int, sad: int) -> dict:
@@ -232,21 +232,23 @@ def test_a_report_without_this_models_matrix_gives_no_confusion(change):
 
 def test_a_model_of_one_class_has_no_second_and_no_confusion():
     report = {"labels": ["sad"], "confusion_matrix": [[50]]}
-    assert describe(Prediction("sad", {"sad": 1.0}, 2.0, True), report).confusion == ""
-    assert describe(Prediction("sad", {"sad": 1.0}, 2.0, False), report).summary.endswith("“sad” (100%).")
+    assert describe(Prediction("sad", {"sad": 1.0}, 2.0, True, "PyTorch"), report).confusion == ""
+    assert describe(Prediction("sad", {"sad": 1.0}, 2.0, False, "PyTorch"), report).summary.endswith(
+        "“sad” (100%)."
+    )
 
 
 @each_language
 @pytest.mark.parametrize("label", ["hopeful", "<b>{share}</b>", "{0.__class__}", "%s \\n }{", ""])
 def test_a_label_without_phrases_is_only_text(language, label):
     phrases = PHRASES[language]
-    sure = Prediction(label, {label: 0.9, "sad": 0.1}, 2.0, True)
+    sure = Prediction(label, {label: 0.9, "sad": 0.1}, 2.0, True, "PyTorch")
     report = {"labels": [label, "sad"], "confusion_matrix": [[50, 0], [50, 50]]}
     advice = describe(sure, report, language)
     assert f" {label}." in advice.summary
     assert label in advice.sounds_like and label in advice.confusion
     assert advice.suggestions == phrases["ask"]
-    unsure = Prediction("sad", {label: 0.4, "sad": 0.6}, 2.0, False)
+    unsure = Prediction("sad", {label: 0.4, "sad": 0.6}, 2.0, False, "PyTorch")
     assert label in describe(unsure, report, language).summary
 
 

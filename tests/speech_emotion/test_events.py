@@ -16,7 +16,7 @@ def timeline(*segments: tuple) -> Timeline:
 
 def segment(start: float, end: float, label: str, sure: bool = True) -> Segment:
     shares = {name: 0.8 if name == label else 0.1 for name in LABELS}
-    return Segment(start, end, Prediction(label, shares, end - start, sure))
+    return Segment(start, end, Prediction(label, shares, end - start, sure, "PyTorch"))
 
 
 def persisting(*segments: tuple) -> list[tuple]:

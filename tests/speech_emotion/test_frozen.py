@@ -19,7 +19,7 @@ def classifier(request, encoder_folder, small_dataset) -> EmotionClassifier:
 def keep(classifier, rows, folder, copies=1):
     whole = classifier.model
     tail = SpectrogramTail(whole) if whole.config.model_type.endswith("cnn") else EncoderTail(whole, 1)
-    states = FrozenStates(tail, classifier.extractor, 5.0, folder, batch_size=3)
+    states = FrozenStates(tail, classifier.engine.extractor, 5.0, folder, batch_size=3)
     states.add(rows, copies)
     return states
 

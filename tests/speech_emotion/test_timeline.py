@@ -22,7 +22,7 @@ def classifier(cnn_folder):
 
 def segment(start: float, end: float, label: str, sure: bool = True) -> Segment:
     shares = {name: 0.7 if name == label else 0.3 for name in ("happy", "sad")}
-    return Segment(start, end, Prediction(label, shares, end - start, sure))
+    return Segment(start, end, Prediction(label, shares, end - start, sure, "PyTorch"))
 
 
 def last(timelines) -> Timeline:

@@ -1,0 +1,140 @@
+"""What runs a classifier's network: ONNX Runtime where an export lies beside the checkpoint, else PyTorch."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+import torch
+from transformers import FeatureExtractionMixin, PreTrainedModel
+
+from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.models import extract, find_file
+
+EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
+CHECKPOINT = "model.safetensors"
+BATCH_SIZE = 8  # windows that PyTorch runs at once
+# How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
+# thousandths; one without the instructions for int8 products cuts off sums, and is far off.
+TOLERANCE = 0.05
+
+
+class Engine(Protocol):
+    """What runs a network.
+
+    Attributes:
+        name: of the engine, for people.
+    """
+
+    name: str
+
+    def run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz."""
+
+
+class ExportError(ValueError):
+    """An export that is not to be used; the message is a sentence that says why."""
+
+
+class TorchEngine:
+    """PyTorch, in batches of windows of about one length."""
+
+    name = "PyTorch"
+
+    def __init__(self, model: PreTrainedModel, extractor: FeatureExtractionMixin):
+        self.model, self.extractor = model.eval(), extractor
+
+    @torch.inference_mode()
+    def run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """As in `Engine`."""
+        order = np.argsort([window.size for window in windows])  # little of a batch is padding
+        logits = np.empty((len(windows), self.model.config.num_labels), np.float32)
+        for start in range(0, len(windows), BATCH_SIZE):
+            batch = order[start : start + BATCH_SIZE]
+            inputs = extract(self.extractor, [windows[index] for index in batch])
+            inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            logits[batch] = self.model(**inputs).logits.float().cpu().numpy()
+        return logits
+
+
+class OnnxEngine:
+    """An export in ONNX Runtime, a window at a time.
+
+    Batches are hardly faster on a CPU, and int8 shares one scale in a batch, so that a clip's answer would
+    depend on its neighbours.
+
+    Args:
+        file: the export.
+        name: of the engine, for people.
+        extractor: the classifier's feature extractor.
+        checkpoint: digest of the checkpoint that it should have been made of.
+
+    Raises:
+        ExportError: it is damaged, of another checkpoint, or gives other numbers here than where it was made.
+    """
+
+    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, checkpoint: str):
+        self.name, self.extractor = name, extractor
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = count_cores()
+        try:
+            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            facts = self.session.get_modelmeta().custom_metadata_map
+            if facts.get("checkpoint") != checkpoint:
+                raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
+            off = np.abs(self.run([probe()]) - json.loads(facts["probe"])).max()  # warms up as well
+        except ExportError:
+            raise
+        except Exception as error:  # ONNX Runtime's own have no common ancestor
+            raise ExportError(f"{file.name} is damaged: {error}") from error
+        if not off <= TOLERANCE:
+            raise ExportError(f"{file.name} gives other numbers on this processor, off by {off:.2f}.")
+
+    def run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """As in `Engine`."""
+        return run_onnx(self.session, self.extractor, windows)
+
+
+def run_onnx(
+    session: onnxruntime.InferenceSession, extractor: FeatureExtractionMixin, windows: list[np.ndarray]
+) -> np.ndarray:
+    """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz, one by one."""
+    inputs = [extract(extractor, [window])["input_values"].numpy() for window in windows]
+    return np.concatenate([session.run(["logits"], {"input_values": each})[0] for each in inputs])
+
+
+def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractionMixin) -> Engine:
+    """Give the fastest engine that a model folder, or a model on the hub, has.
+
+    An export that cannot be used is said so on the standard output, and passed over.
+    """
+    for engine, file in EXPORTS.items():
+        if export := find_file(name, file):
+            try:
+                return OnnxEngine(export, engine, extractor, digest(find_file(name, CHECKPOINT)))
+            except ExportError as error:
+                print(error)
+    return TorchEngine(model, extractor)
+
+
+def digest(file: Path | None) -> str:
+    """Give a file's SHA-256, empty for none."""
+    if file is None:
+        return ""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def probe() -> np.ndarray:
+    """Give a second of sound, alike everywhere: harmonics of 140 Hz that swell and fall, and noise."""
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 20)) * np.sin(np.pi * time)
+    return (0.1 * voice + 0.01 * np.random.default_rng(0).standard_normal(time.size)).astype(np.float32)
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

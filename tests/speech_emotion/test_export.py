@@ -1,0 +1,169 @@
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import ROOT, speak, voice
+from torch import nn
+from transformers import (
+    HubertConfig,
+    HubertForSequenceClassification,
+    Wav2Vec2Config,
+    Wav2Vec2ForSequenceClassification,
+)
+
+from speech_emotion import EmotionClassifier
+from speech_emotion.data import open_dataset
+from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine, digest
+from speech_emotion.export import LeanConv, check_parity, find_products, main, streamline
+from speech_emotion.models import load_classifier, new_classifier
+
+SIZES = {
+    "hidden_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 256,
+    "conv_dim": (16, 24, 16), "conv_kernel": (80, 1, 8), "conv_stride": (40, 1, 8), "num_labels": 3,
+    "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(encoder_folder, small_dataset, tmp_path_factory):
+    """A classifier in miniature with its exports."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    labels = open_dataset(str(small_dataset))["train"].features["emotion"].names
+    model, extractor, _ = new_classifier(encoder_folder, labels, {"classifier_proj_size": 512})
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    main([str(folder), "--data", str(small_dataset)])
+    return folder
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_an_export_answers_like_its_checkpoint_and_says_who_answered(folder):
+    exported = EmotionClassifier.from_pretrained(folder)
+    checkpoint = EmotionClassifier(*load_classifier(folder))
+    clips = [voice(seconds=0.5), voice(200, seconds=5), voice(300, seconds=12.3)]
+    np.testing.assert_allclose(exported.logits(clips), checkpoint.logits(clips), atol=0.05)
+    assert exported.predict_speech(clips)[0].engine == "ONNX Runtime int8"
+    assert checkpoint.predict_speech(clips)[0].engine == "PyTorch"
+    assert exported.logits([]).shape == (0, 8)
+    report = json.loads((folder / "export.json").read_text())
+    assert report["clips"] == 6
+    assert set(report["parity"]) == {"model_int8.onnx", "model.onnx"}
+    assert report["parity"]["model.onnx"]["agreement"] == 1.0
+    assert not [path.name for path in folder.iterdir() if path.is_dir()]
+
+
+def test_a_clip_is_answered_alike_whatever_comes_with_it(folder):
+    classifier = EmotionClassifier.from_pretrained(folder)
+    clips = [speak(seconds=1), 3 * speak(220, seconds=4), speak(90, seconds=2.5)]
+    np.testing.assert_array_equal(
+        classifier.logits(clips), np.concatenate([classifier.logits([clip]) for clip in clips])
+    )
+
+
+def test_int8_is_in_the_one_and_not_in_the_other(folder):
+    kinds = {
+        file: {node.op_type for node in onnx.load(folder / file).graph.node}
+        for file in ("model.onnx", "model_int8.onnx")
+    }
+    assert "MatMulInteger" not in kinds["model.onnx"]
+    assert "MatMulInteger" in kinds["model_int8.onnx"]
+    assert find_products(folder / "model.onnx")
+
+
+def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(copy, capsys):
+    (copy / "model_int8.onnx").unlink()
+    assert choose_engine(str(copy), *load_classifier(copy)).name == "ONNX Runtime"
+    (copy / "model.onnx").unlink()
+    assert choose_engine(str(copy), *load_classifier(copy)).name == "PyTorch"
+    assert capsys.readouterr().out == ""
+
+
+def test_an_export_of_another_checkpoint_is_passed_over(copy, capsys):
+    model, extractor = load_classifier(copy)
+    with torch.no_grad():
+        model.classifier.bias += 1
+    model.save_pretrained(copy)
+    assert choose_engine(str(copy), model, extractor).name == "PyTorch"
+    assert "was made of another checkpoint: export it again." in capsys.readouterr().out
+
+
+def test_a_damaged_export_is_passed_over(copy, capsys):
+    for file in ("model.onnx", "model_int8.onnx"):
+        (copy / file).write_bytes((copy / file).read_bytes()[:5000])
+    assert choose_engine(str(copy), *load_classifier(copy)).name == "PyTorch"
+    assert capsys.readouterr().out.count("is damaged") == 2
+
+
+def test_a_processor_that_computes_otherwise_is_found_out(copy):
+    model = onnx.load(copy / "model_int8.onnx")
+    [facts] = [each for each in model.metadata_props if each.key == "probe"]
+    facts.value = json.dumps((np.array(json.loads(facts.value)) + 0.2).tolist())
+    onnx.save(model, copy / "model_int8.onnx")
+    checkpoint = digest(copy / "model.safetensors")
+    with pytest.raises(ExportError, match=r"other numbers on this processor, off by 0\.20"):
+        OnnxEngine(copy / "model_int8.onnx", "int8", load_classifier(copy)[1], checkpoint)
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        (Wav2Vec2ForSequenceClassification, Wav2Vec2Config),
+        (HubertForSequenceClassification, HubertConfig),
+    ],
+)
+def test_a_streamlined_network_computes_the_same(family, config, norm):
+    torch.manual_seed(0)
+    stable = norm == "layer"
+    model = family(config(**SIZES, feat_extract_norm=norm, do_stable_layer_norm=stable)).eval()
+    waves = torch.randn(2, 12_345)
+    with torch.no_grad():
+        expected = model(waves).logits
+        streamline(model)
+        torch.testing.assert_close(model(waves).logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_convolution_loses_only_channels_and_taps_that_are_zero():
+    conv = nn.Conv1d(16, 16, 9, padding=4, groups=4)
+    with torch.no_grad():
+        conv.weight[:, 1:3] = 0
+        conv.weight[:, :, 6:] = 0
+        lean, hidden = LeanConv(conv), torch.randn(2, 16, 40)
+        assert lean.weight.shape == (16, 2, 6)
+        torch.testing.assert_close(lean(hidden), conv(hidden))
+
+
+def test_exports_that_answer_otherwise_are_refused():
+    truth = np.arange(200) % 4
+    expected = np.eye(4)[truth] * 5
+    other = expected.copy()
+    other[:3] = np.roll(expected[:3], 1, axis=1)
+    assert check_parity("model.onnx", expected, expected, truth)["agreement"] == 1.0
+    with pytest.raises(ExportError, match=r"model\.onnx does not answer like the checkpoint"):
+        check_parity("model.onnx", other, expected, truth)
+
+
+def test_what_cannot_be_exported_is_said_in_a_sentence(tmp_path, small_dataset):
+    with pytest.raises(SystemExit, match="cannot be loaded"):
+        main([str(tmp_path), "--data", str(small_dataset)])
+    with pytest.raises(SystemExit, match="There is no dataset"):
+        main([str(tmp_path), "--data", str(tmp_path / "gone")])
+
+
+def test_the_shipped_export_is_of_the_shipped_checkpoint_and_answers_like_it():
+    folder = ROOT / "models" / "wav2vec2"
+    classifier = EmotionClassifier.from_pretrained(folder)
+    assert classifier.engine.name == "ONNX Runtime int8"
+    clips = [speak(100 + 40 * number, seconds=2 + number / 2, seed=number) for number in range(4)]
+    logits, expected = classifier.logits(clips), TorchEngine(*load_classifier(folder)).run(clips)
+    assert np.abs(logits - expected).mean() < 0.2
+    parity = json.loads((folder / "export.json").read_text())["parity"]["model_int8.onnx"]
+    assert parity["agreement"] >= 0.99
+    assert parity["uar"] == pytest.approx(parity["checkpoint_uar"], abs=0.005)
