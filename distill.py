@@ -228,7 +228,7 @@ class Teacher:
     def __init__(self, name: str, layers: int, device: torch.device):
         transformers.logging.set_verbosity_error()  # what is missing is checked here
         model, info = WhisperForAudioClassification.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True
+            name, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
         lacks = any(key.startswith("encoder.") for key in info["missing_keys"])
         if lacks or model.config.encoder_layers < layers:
