@@ -25,9 +25,7 @@ import json
 import math
 import re
 import shlex
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +36,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from datasets import Dataset
+from safetensors import SafetensorError
 from transformers import (
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
@@ -49,6 +48,9 @@ from transformers import (
 from speech_emotion.audio import SAMPLE_RATE, trim_silence
 from speech_emotion.data import open_dataset, read_clip
 from speech_emotion.evaluation import describe_machine
+from speech_emotion.files import check_place, replace_folder, say
+
+REPORT = "distillation.json"  # beside the student
 
 # what the regressions and the measurement hear
 BATCH_SECONDS = 24  # speech in a batch
@@ -79,14 +81,15 @@ def main() -> None:
     """Build the student, measure it, save it."""
     args = parse_args()
     started = time.time()
-    if args.output.exists() and not (args.output / "distillation.json").exists():
-        raise SystemExit(f"{args.output} is not a distilled encoder, so it is not replaced.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        check_place(args.output, REPORT)
         dataset = open_dataset(args.data)
         teacher = Teacher(args.teacher, args.layers, device)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
+    except OSError as error:
+        raise SystemExit(f"{say(error, args.output)}.") from error
     heard = dataset["train"].filter(lambda corpus: corpus not in args.without, input_columns="corpus")
     speech, unheard = read_speech(heard), read_speech(dataset["validation"])
     batches = [draw_batch(speech, np.random.default_rng((args.seed, 1, n))) for n in range(args.batches)]
@@ -107,7 +110,10 @@ def main() -> None:
         "measured_on": describe_machine(),
         "command": f"python {shlex.join(sys.argv)}",
     }
-    save(student, report, args.output)
+    try:
+        save(student, report, args.output)
+    except (OSError, SafetensorError) as error:
+        raise SystemExit(f"{say(error, args.output)}. What was there before is as it was.") from error
     print(f"Saved to {args.output}; variance explained: {report['variance_explained']}")
 
 
@@ -228,7 +234,7 @@ class Teacher:
     def __init__(self, name: str, layers: int, device: torch.device):
         transformers.logging.set_verbosity_error()  # what is missing is checked here
         model, info = WhisperForAudioClassification.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True
+            name, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
         lacks = any(key.startswith("encoder.") for key in info["missing_keys"])
         if lacks or model.config.encoder_layers < layers:
@@ -483,16 +489,12 @@ def explained_variance(student: Wav2Vec2Model, teacher: Teacher, waves: torch.Te
 
 def save(student: Wav2Vec2Model, report: dict, output: Path) -> None:
     """Write a folder that `from_pretrained` opens, and `distillation.json`; it takes its place when whole."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
-        folder = Path(scratch, "student")
+    with replace_folder(output, REPORT) as folder:
         student.save_pretrained(folder)
         Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True).save_pretrained(folder)
-        Path(folder, "distillation.json").write_text(json.dumps(report, indent=1) + "\n")
+        (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors lets nobody else read
-        shutil.rmtree(output, ignore_errors=True)
-        folder.rename(output)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ in its `report.json`):
 
 Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --cpu
 --num_processes 2 train.py ...`. To go on after an interruption, give the same command once more with
-`--resume_from_checkpoint true`.
+`--resume_from_checkpoint true`: it goes on from the last checkpoint that is whole. Without that, the
+checkpoints of an earlier training in the same `--output_dir` are removed. The model folder is written aside
+and takes its place when it is whole and measured.
 
 `--data` is what `python -m data_prep` made. Epochs are compared on validation speakers; the test speakers are
 heard once, at the end, by the finished folder. Every argument of transformers.TrainingArguments is known.
@@ -27,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, concatenate_datasets
+from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -37,13 +40,17 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy
+from transformers.utils import CONFIG_NAME
 
 from data_prep.splits import resplit
+from speech_emotion import checkpoints
+from speech_emotion.audio import AudioError
 from speech_emotion.augmentation import augment
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset
 from speech_emotion.engine import count_cores
 from speech_emotion.evaluation import HELD_OUT, evaluate_folder, print_report
+from speech_emotion.files import check_place, replace_folder, say, write_whole
 from speech_emotion.frozen import (
     EncoderTail,
     FrozenStates,
@@ -66,6 +73,8 @@ from speech_emotion.training import (
     make_loss,
     score,
 )
+
+GO_ON = "The same command with --resume_from_checkpoint true goes on from the last whole checkpoint."
 
 
 @dataclass
@@ -161,7 +170,7 @@ class Recipe:
 class Arguments(TrainingArguments):
     """transformers.TrainingArguments with this recipe's defaults."""
 
-    output_dir: str = field(default="", metadata={"help": "checkpoints (default: outputs/NAME)"})
+    output_dir: str = field(default="", metadata={"help": "checkpoints (default: outputs/checkpoints/NAME)"})
     use_cpu: bool = field(
         default=not torch.cuda.is_available(),
         metadata={"help": "train on the CPU (default: where there is nothing faster)"},
@@ -186,8 +195,23 @@ class Arguments(TrainingArguments):
 
 
 def main() -> None:
-    """Train on every protocol asked for; with several, sum up what they measured."""
+    """Train, or say in a sentence what keeps from it and what to do."""
     recipe, args = parse_arguments()
+    try:
+        run(recipe, args)
+    except AudioError as error:
+        remedy = "make the dataset again with python -m data_prep"
+        raise SystemExit(f"A clip of {recipe.data!r} is damaged; {remedy}. {GO_ON}") from error
+    except FileExistsError as error:
+        raise SystemExit(f"{say(error, recipe.model_dir)}.") from error
+    except (OSError, SafetensorError) as error:
+        raise SystemExit(f"{say(error, recipe.model_dir)}. {GO_ON}") from error
+    except KeyboardInterrupt as error:
+        raise SystemExit(f"Interrupted. {GO_ON}") from error
+
+
+def run(recipe: Recipe, args: Arguments) -> None:
+    """Train on every protocol asked for; with several, sum up what they measured."""
     if args.use_cpu:  # accelerate leaves a single process one thread
         torch.set_num_threads(max(1, count_cores() // args.world_size))
     try:
@@ -244,6 +268,7 @@ def train(
     Returns:
         The model's report; None in every process but the first.
     """
+    check_place(folder, CONFIG_NAME)
     started = time.time()
     trainer, model, extractor, hearing = fit(recipe, args, splits)
     validation = trainer.predict(hearing.validation)
@@ -255,10 +280,6 @@ def train(
     if recipe.lora_rank:
         model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
     temperature = fit_temperature(validation.predictions, validation.label_ids)
-    save_folder(model, extractor, temperature, folder)
-    (folder / HELD_OUT).unlink(missing_ok=True)
-    if recipe.refit:
-        np.savez(folder / HELD_OUT, logits=validation.predictions / temperature, labels=validation.label_ids)
     training = {
         "command": f"accelerate launch {shlex.join(sys.argv)}",
         "base": recipe.model,
@@ -273,7 +294,12 @@ def train(
         "validation_uar": validation.metrics["test_uar"],
         "temperature": temperature,
     }
-    report = evaluate_folder(folder, splits, training, quick=recipe.summary is not None)
+    with replace_folder(folder, CONFIG_NAME) as fresh:
+        save_folder(model, extractor, temperature, fresh)
+        if recipe.refit:
+            logits = validation.predictions / temperature
+            np.savez(fresh / HELD_OUT, logits=logits, labels=validation.label_ids)
+        report = evaluate_folder(fresh, splits, training, quick=recipe.summary is not None)
     print_report(report)
     print(f"Saved to {folder}")
     return report
@@ -319,11 +345,23 @@ def fit(
         compute_metrics=score,
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
     )
-    checkpoint = args.resume_from_checkpoint
-    if checkpoint == "true":  # nothing to go on from: interrupted before the first checkpoint
-        checkpoint = get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
-    trainer.train(checkpoint)
+    trainer.train(find_checkpoint(args))
     return trainer, model, extractor, hearing
+
+
+def find_checkpoint(args: Arguments) -> str | None:
+    """Give the checkpoint that training goes on from; None for one that starts anew."""
+    wish, output = args.resume_from_checkpoint, Path(args.output_dir)
+    with args.main_process_first():
+        if not wish:
+            checkpoints.clear(output)
+            return None
+        if wish == "true":
+            checkpoint = checkpoints.last_whole(output)
+            return checkpoint and str(checkpoint)
+    if not checkpoints.is_whole(Path(wish)):
+        raise SystemExit(f"{wish} is cut off or damaged. {GO_ON}")
+    return wish
 
 
 def without_choices(args: Arguments) -> Arguments:
@@ -375,7 +413,9 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
     """Read the command line."""
     parser = HfArgumentParser((Recipe, Arguments), description=__doc__)
     recipe, args = parser.parse_args_into_dataclasses()
-    args.output_dir = args.output_dir or f"outputs/{recipe.model_dir.name}"
+    args.output_dir = args.output_dir or f"outputs/checkpoints/{recipe.model_dir.name}"
+    if Path(args.output_dir).resolve().is_relative_to(recipe.model_dir.resolve()):
+        raise SystemExit("Checkpoints inside --model_dir would be replaced with it: change --output_dir.")
     if recipe.model in CNNS and (recipe.linear_probe or recipe.frozen_layers is not None or recipe.lora_rank):
         raise SystemExit("A CNN is trained from the start: it has nothing to freeze, to probe or to adapt.")
     try:
@@ -406,8 +446,7 @@ def save_summary(reports: dict[str, dict], file: Path) -> None:
     about = {name: of_one[name] for name in ("architecture", "parameters", "labels", "measured_on")}
     of_each = ("protocol", "speakers")
     training = {name: value for name, value in of_one["training"].items() if name not in of_each}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(summarise(reports) | about | {"training": training}, indent=1) + "\n")
+    write_whole(file, json.dumps(summarise(reports) | about | {"training": training}, indent=1) + "\n")
 
 
 def describe_distillation(name: str) -> dict | None:

@@ -24,11 +24,16 @@ def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "tes
 
     Raises:
         FileNotFoundError: there is no such dataset, or no way to the hub.
-        ValueError: it lacks one of those splits, or is a split itself.
+        ValueError: it is damaged, lacks one of those splits, or is a split itself.
     """
     try:
         dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
-    except OSError as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's are ValueErrors or KeyErrors
+        if Path(name).is_dir() and any(Path(name).iterdir()):
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise ValueError(
+                f"The dataset {name!r} is damaged: {reason}. Make it again with python -m data_prep."
+            ) from error
         raise FileNotFoundError(
             f"There is no dataset {name!r}. Make it with python -m data_prep, or give its id on the hub."
         ) from error

@@ -12,10 +12,10 @@ import torch
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.models import extract, find_file
+from speech_emotion.models import extract
+from speech_emotion.strangers import WEIGHTS, find
 
 EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
-CHECKPOINT = "model.safetensors"
 BATCH_SIZE = 8  # windows that PyTorch runs at once
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.
@@ -81,7 +81,8 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_cores()
         try:
-            self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            # from memory, so that it cannot name other files as its weights
+            self.session = onnxruntime.InferenceSession(file.read_bytes(), options)
             facts = self.session.get_modelmeta().custom_metadata_map
             if facts.get("checkpoint") != checkpoint:
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
@@ -112,18 +113,16 @@ def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractio
     An export that cannot be used is said so on the standard output, and passed over.
     """
     for engine, file in EXPORTS.items():
-        if export := find_file(name, file):
-            try:
-                return OnnxEngine(export, engine, extractor, digest(find_file(name, CHECKPOINT)))
-            except ExportError as error:
-                print(error)
+        try:
+            if export := find(name, file):
+                return OnnxEngine(export, engine, extractor, digest(find(name, WEIGHTS)))
+        except (ExportError, OSError) as error:  # the latter: no way to the hub
+            print(error)
     return TorchEngine(model, extractor)
 
 
-def digest(file: Path | None) -> str:
-    """Give a file's SHA-256, empty for none."""
-    if file is None:
-        return ""
+def digest(file: Path) -> str:
+    """Give a file's SHA-256."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from speech_emotion.audio import SAMPLE_RATE, load_audio
 from speech_emotion.card import PICTURES, fill_card, interval, leaks, percent
 from speech_emotion.data import open_dataset, read_clip
 from speech_emotion.degradations import BABBLE_VOICES, MP3_BIT_RATE, babble, mp3, telephone, white_noise
+from speech_emotion.files import replace_folder, restore, say
 from speech_emotion.inference import WINDOW_SECONDS, EmotionClassifier
 from speech_emotion.metrics import (
     LEAST_COVERAGE,
@@ -484,15 +486,21 @@ def main() -> None:
         "--beside", nargs="*", type=Path, default=[], help="summaries to compare with, of benchmarks/results"
     )
     args = parser.parse_args()
+    restore(args.folder)
     before = args.folder / "report.json"
     if not before.is_file():
         raise SystemExit(f"{args.folder} has no report.json, which would say how its model was trained.")
     try:
         training = json.loads(before.read_text())["training"]
         dataset = open_dataset(args.data)
-        print_report(evaluate_folder(args.folder, dataset, training, args.quick, args.beside))
+        with replace_folder(args.folder, "report.json") as fresh:
+            shutil.copytree(args.folder, fresh, dirs_exist_ok=True)
+            report = evaluate_folder(fresh, dataset, training, args.quick, args.beside)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
+    except OSError as error:
+        raise SystemExit(f"{say(error, args.folder)}. The report is as it was.") from error
+    print_report(report)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,12 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from speech_emotion.data import crop, open_dataset, read_clip
-from speech_emotion.engine import CHECKPOINT, EXPORTS, ExportError, TorchEngine, digest, probe, run_onnx
+from speech_emotion.engine import EXPORTS, ExportError, TorchEngine, digest, probe, run_onnx
 from speech_emotion.evaluation import describe_machine
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import EmotionMetric
 from speech_emotion.models import load_classifier
+from speech_emotion.strangers import WEIGHTS
 
 MIN_AGREEMENT = 0.99  # share of clips that get the checkpoint's label
 MAX_UAR_CHANGE = 0.005
@@ -95,7 +96,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
         for file in written:
             logits = run_onnx(onnxruntime.InferenceSession(file), extractor, clips)
             parity[file.name] = check_parity(file.name, logits, expected, truth)
-            sign(file, digest(folder / CHECKPOINT), extractor)
+            sign(file, digest(folder / WEIGHTS), extractor)
         for file in written:
             file.replace(folder / file.name)
     report = {"split": "test", "clips": len(clips), "parity": parity, "measured_on": describe_machine()}

@@ -28,6 +28,7 @@ from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.augmentation import augment
 from speech_emotion.cnn import WaveformClassifier
 from speech_emotion.data import crop, read_clip
+from speech_emotion.files import write_whole
 from speech_emotion.models import extract
 
 FAMILIES = ("wav2vec2", "hubert")  # whose encoders are laid out alike
@@ -200,7 +201,7 @@ class FrozenStates:
 
     def add(self, rows: Dataset, copies: int) -> None:
         """Compute what the file lacks of these clips as they are and of so many augmented copies of each."""
-        lengths = json.loads(self.index.read_text()) if self.index.exists() else []
+        lengths = self._lengths()
         known = {(sha256, copy) for sha256, copy, _ in lengths}
         if missing := _Copies(rows, copies, self.seconds, known):
             self._compute(missing, lengths)
@@ -214,6 +215,16 @@ class FrozenStates:
     def get(self, sha256: str, copy: int) -> torch.Tensor:
         """Give the states of a clip's copy (0: the clip itself), float32, shape [frames, width]."""
         return torch.from_numpy(self.frames[self.pieces[sha256, copy]].astype(np.float32))
+
+    def _lengths(self) -> list[tuple[str, int, int]]:
+        """Read whose states the file holds and how long they are; what either file has lost is left out."""
+        try:
+            lengths = json.loads(self.index.read_text())
+        except (FileNotFoundError, ValueError):
+            return []
+        there = self.file.stat().st_size if self.file.exists() else 0
+        ends = np.cumsum([frames for _, _, frames in lengths]) * self.tail.width * np.float16().itemsize
+        return lengths[: int(np.searchsorted(ends, there, side="right"))]
 
     @torch.no_grad()
     def _compute(self, missing: "_Copies", lengths: list[tuple[str, int, int]]) -> None:
@@ -236,9 +247,7 @@ class FrozenStates:
                     lengths.append((sha256, copy, length))
                 if number % self.SAVED_EVERY == 0 or number == len(loader):
                     out.flush()
-                    part = self.index.with_suffix(".part")
-                    part.write_text(json.dumps(lengths))
-                    part.replace(self.index)
+                    write_whole(self.index, json.dumps(lengths))
 
 
 class StateDataset(torch.utils.data.Dataset):

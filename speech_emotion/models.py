@@ -14,11 +14,12 @@ from transformers import (
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
 )
-from transformers.utils import cached_file
 
 from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.cnn import SpectrogramCNN
 from speech_emotion.cnn_mfcc import MfccCNN
+from speech_emotion.labels import SCHEMES
+from speech_emotion.strangers import check_files, find
 
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
 
@@ -33,8 +34,8 @@ class ModelError(ValueError):
     @classmethod
     def of(cls, name: str, error: Exception) -> "ModelError":
         """Make it of what transformers raised."""
-        reason = str(error).strip().partition("\n")[0]
-        return cls(f"The model {name!r} cannot be loaded: {reason}")
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return cls(f"The model {name!r} cannot be loaded: {reason.rstrip('.')}.")
 
 
 def new_classifier(
@@ -73,6 +74,7 @@ def new_classifier(
             config=config,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            use_safetensors=True,
             dtype=torch.float32,
         )
         extractor = AutoFeatureExtractor.from_pretrained(name)
@@ -92,43 +94,60 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
         The model in evaluation mode, float32, and its feature extractor.
 
     Raises:
-        ModelError: nothing loadable there, weights missing from the checkpoint (transformers would fill them
-            in at random and only warn), or a sampling rate other than 16 kHz.
+        ModelError: nothing loadable there, files that `strangers.check_files` refuses, weights that are
+            missing (transformers would fill them in at random and only warn) or no numbers, a class that no
+            label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
     """
     name = str(name)
     try:
+        check_files(name)
         model, report = AutoModelForAudioClassification.from_pretrained(
             name, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
         extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
-    except LOAD_ERRORS as error:
+        _check_classifier(model.eval(), extractor, report["missing_keys"])
+    except Exception as error:  # settings that somebody made up can raise anything
         raise ModelError.of(name, error) from error
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"]))
-        raise ModelError(f"The checkpoint of {name!r} lacks weights, so it would predict noise: {missing}.")
+    return model, extractor
+
+
+@torch.inference_mode()
+def _check_classifier(model: PreTrainedModel, extractor: FeatureExtractionMixin, missing: set[str]) -> None:
+    """Raise a ValueError where a model would predict noise, or something that is no emotion."""
+    if missing:
+        raise ValueError(f"it lacks weights, so it would predict noise: {', '.join(sorted(missing))}")
+    if damaged := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
+        raise ValueError(f"not all of its weights are numbers: {', '.join(damaged)}")
+    labels = [model.config.id2label.get(index) for index in range(model.config.num_labels)]
+    known = {label for scheme in SCHEMES.values() for label in scheme}
+    if unknown := [str(label) for label in labels if label not in known]:
+        raise ValueError(f"no label scheme here has its classes {', '.join(unknown)}")
+    if len(set(labels)) < max(len(labels), 2):
+        raise ValueError(f"its classes are not two or more that differ: {', '.join(labels)}")
     if extractor.sampling_rate != SAMPLE_RATE:
-        raise ModelError(
-            f"The model {name!r} wants {extractor.sampling_rate} Hz audio; {SAMPLE_RATE} is served."
-        )
-    return model.eval(), extractor
+        raise ValueError(f"it wants {extractor.sampling_rate} Hz audio, and {SAMPLE_RATE} Hz is served")
+    second = np.sin(np.arange(SAMPLE_RATE, dtype=np.float32) / 10)
+    logits = model(**extract(extractor, [second])).logits
+    if logits.shape != (1, len(labels)) or not logits.isfinite().all():
+        raise ValueError(f"of a second of sound it makes no number for each of its {len(labels)} classes")
 
 
 def load_report(name: str) -> dict | None:
-    """Load the `report.json` beside a model, in its folder or on the hub; None where it has none."""
-    try:
-        path = find_file(name, "report.json")
-        return json.loads(path.read_text()) if path else None
-    except (OSError, ValueError):  # not to be read, or not JSON
-        return None
+    """Load the `report.json` beside a model, in its folder or on the hub.
 
-
-def find_file(name: str, file: str) -> Path | None:
-    """Find a file of a model's folder, or of its repository on the hub; None where it has none."""
+    Returns:
+        The report; None where there is none, or one whose figures cannot be used.
+    """
     try:
-        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-    except OSError:  # no way to the hub
+        path = find(name, "report.json")
+        report = json.loads(path.read_text()) if path else None
+        shares = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
+        matrix = np.array(report.get("confusion_matrix", []), float)
+        labels = report.get("labels", [])
+        usable = all(share >= 0 for share in shares) and matrix.shape in ((0,), (len(labels),) * 2)
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):  # unreachable, or malformed
         return None
-    return Path(path) if path else None
+    return report if usable else None
 
 
 def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:

@@ -17,7 +17,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers.trainer_utils import rotate_checkpoints
 
+from speech_emotion import checkpoints
 from speech_emotion.augmentation import mix_up
 from speech_emotion.metrics import EmotionMetric
 from speech_emotion.models import extract
@@ -55,11 +57,11 @@ class WeightAverage(TrainerCallback):
             if weight.is_floating_point():
                 self.weights[name].lerp_(weight, 1 - decay)
 
-    def on_save(self, args, state, control, **kwargs) -> None:
-        """Write the average into the checkpoint."""
-        if state.is_world_process_zero:
-            whole = {name: weight.contiguous() for name, weight in self.weights.items()}
-            save_file(whole, Path(args.output_dir, f"checkpoint-{state.global_step}", self.FILE))
+    def save(self, checkpoint: Path) -> None:
+        """Write the average into a checkpoint."""
+        save_file(
+            {name: weight.contiguous() for name, weight in self.weights.items()}, checkpoint / self.FILE
+        )
 
     def on_train_end(self, args, state, control, model: nn.Module, **kwargs) -> None:
         """Leave the model with the average: of the best epoch, where that is what training chooses."""
@@ -83,7 +85,10 @@ class WeightAverage(TrainerCallback):
 
 
 class EmotionTrainer(Trainer):
-    """transformers.Trainer with two learning rates, mix-up, averaged weights, and batches by length."""
+    """transformers.Trainer with two learning rates, mix-up, averaged weights, and batches by length.
+
+    Its checkpoints are known to be whole, see `checkpoints`.
+    """
 
     def __init__(
         self,
@@ -136,6 +141,24 @@ class EmotionTrainer(Trainer):
         """Mix the batch up first."""
         classes = self.model.config.num_labels
         return super().training_step(model, mix_up(inputs, classes, self.mixup), *args, **kwargs)
+
+    def _save_checkpoint(self, *args, **kwargs) -> None:
+        """Write a checkpoint, vouch for it when it is whole, and only then drop those it makes needless."""
+        keep, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except RuntimeError as error:
+            if "inline_container" not in str(error):  # torch.save, which says nothing of the system's reason
+                raise
+            raise OSError(f"{self.args.output_dir} takes no checkpoint: is the disk full?") from error
+        finally:
+            self.args.save_total_limit = keep
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+            self.average.save(checkpoint)
+            checkpoints.vouch(checkpoint)
+            rotate_checkpoints(self.args.output_dir, keep, self.state.best_model_checkpoint)
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "LengthSampler":
         clips = train_dataset or self.train_dataset

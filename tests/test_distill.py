@@ -127,7 +127,7 @@ def test_everybody_may_read_the_folder(folder):
 def test_a_folder_that_is_something_else_is_not_replaced(tmp_path, monkeypatch):
     (tmp_path / "report.json").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["distill.py", "--output", str(tmp_path)])
-    with pytest.raises(SystemExit, match="not a distilled encoder"):
+    with pytest.raises(SystemExit, match=r"without a distillation\.json, so it is not"):
         distill.main()
     assert (tmp_path / "report.json").exists()
 

@@ -51,7 +51,7 @@ def test_the_average_goes_on_from_a_checkpoint_and_returns_to_the_best(model, tm
     average.on_train_begin(args, state, None, model=model)
     steps(average, model, state, [1.0, 2.0])
     (tmp_path / "checkpoint-2").mkdir()
-    average.on_save(args, state, None)
+    average.save(tmp_path / "checkpoint-2")
     with average.lend(model):
         saved = model.weight.item()
     steps(average, model, state, [5.0])
