@@ -98,23 +98,27 @@ def stream_audio(
     Raises:
         AudioError: as `load_audio`, when it comes to that place.
     """
-    size, held, resampler = int(block_seconds * SAMPLE_RATE), np.empty(0, np.float32), None
-    given = False
+    size, resampler = int(block_seconds * SAMPLE_RATE), None
+    held, length, given = [], 0, False
     for block, rate in _decode(source, max_seconds):
         if rate != SAMPLE_RATE:
             resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, quality="HQ")
             block = resampler.resample_chunk(block)
-        held = np.concatenate([held, block])
-        while held.size >= size:
+        held.append(block)
+        length += block.size
+        if length >= size:
             given = True
-            yield held[:size]
-            held = held[size:]
+            *blocks, rest = _split(np.concatenate(held), size)
+            yield from blocks
+            held, length = [rest], rest.size
     if resampler:
-        held = np.concatenate([held, resampler.resample_chunk(np.empty(0, np.float32), last=True)])
-    if not (given or held.size):  # less than a sample at 16 kHz
+        held.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    *blocks, rest = _split(np.concatenate(held), size)
+    yield from blocks
+    if rest.size:
+        yield rest
+    elif not (given or blocks):  # less than a sample at 16 kHz
         raise AudioError(_NOTHING)
-    for start in range(0, held.size, size):
-        yield held[start : start + size]
 
 
 def state_seconds(source: str | PathLike | bytes) -> float | None:
@@ -220,6 +224,11 @@ def encode_flac(pcm: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _split(audio: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut shape-[n] samples into blocks of a size and what is left, which may be nothing."""
+    return np.split(audio, range(size, audio.size + 1, size))
+
+
 def _to_mono(samples: np.ndarray) -> np.ndarray:
     """Average the channels of shape-[n] or [n, channels] samples; integers are scaled to -1..1."""
     if np.issubdtype(samples.dtype, np.integer):
@@ -297,7 +306,7 @@ def _decode(source: str | PathLike | bytes, max_seconds: float) -> Iterator[tupl
 
 
 def _decode_channels(source: str | PathLike | bytes, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode block by block: float32 samples of shape [n, channels], and their rate in Hz."""
+    """Decode block by block: float32 samples of shape [n] or [n, channels], and their rate in Hz."""
     with _open(source) as file:
         sound = _open_sound(file)
         if sound is None:
@@ -308,7 +317,7 @@ def _decode_channels(source: str | PathLike | bytes, max_seconds: float) -> Iter
         _check_length(sound.frames / rate, max_seconds)
         try:
             # SoundFile.blocks would go on, with nothing, to the length that a header claims.
-            while len(block := sound.read(rate // 4, dtype="float32", always_2d=True)):
+            while len(block := sound.read(rate, dtype="float32")):
                 decoded = True
                 yield block, rate
         except soundfile.LibsndfileError as error:
@@ -346,10 +355,11 @@ def _decode_av(file: BinaryIO, max_seconds: float) -> Iterator[tuple[np.ndarray,
                 # The first frame decides: a stream that changes its rate or channels is brought to it.
                 target = target or (frame.layout, frame.sample_rate)
                 if form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                    to_float = av.AudioResampler("fltp", *target)
+                    to_float = av.AudioResampler("flt", *target)
+                # Not "fltp": PyAV reads a ninth plane beside eight, where there is no memory.
                 for block in to_float.resample(frame):
                     decoded = True
-                    yield block.to_ndarray().T, block.sample_rate
+                    yield block.to_ndarray().reshape(-1, block.layout.nb_channels), block.sample_rate
     except av.FFmpegError as error:
         if not decoded:  # as above
             raise AudioError(_DAMAGED) from error
