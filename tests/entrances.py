@@ -93,7 +93,7 @@ def endpoints(address: str) -> dict[str, Ask]:
         sent = [handle_file(path)] if name == "/batch" else handle_file(path)
         try:
             answer = client.predict(sent, "cnn", api_name=name)
-        except AppError as error:
+        except (AppError, ValueError) as error:  # ValueError: the client itself refuses what is too large
             return str(error)
         return (answer[0]["error"] or "") if name == "/batch" else ""
 
