@@ -1,8 +1,9 @@
 # Each command makes .venv first when it is missing; PYTHON names another interpreter than python3 (3.11 or later).
 PYTHON ?= python3
+SECONDS ?= 900
 BIN := .venv/bin
 
-.PHONY: app test setup data
+.PHONY: app test fuzz setup data
 
 app: .venv/installed
 	$(BIN)/python app.py
@@ -11,6 +12,9 @@ test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m pytest
+
+fuzz: .venv/installed-fuzz
+	$(BIN)/python benchmarks/fuzz.py --seconds $(SECONDS)
 
 setup: .venv/installed
 
@@ -24,4 +28,8 @@ data: .venv/installed
 
 .venv/installed-dev: .venv/installed requirements-train.txt requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.venv/installed-fuzz: .venv/installed-dev requirements-fuzz.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-fuzz.txt
 	touch $@

@@ -16,16 +16,17 @@ import gradio as gr
 from screens import about, api, compare, conversation, examples, files, hearing, live, programs
 from screens.listen import Listen
 from screens.models import DEFAULT, classifier
+from speech_emotion.audio import MAX_BYTES
 from speech_emotion.models import ModelError
 
 STYLE = Path(__file__).parent / "screens" / "style.css"
 VISITORS = 4  # served at once, so that one long recording keeps nobody waiting
-INTRO = """
+INTRO = f"""
 # What does this voice express?
 
-Record a few seconds of speech or upload a recording, up to an hour and 100 MB. A model trained on acted
-English speech says which emotion the voice **expresses**; what the speaker feels it cannot know. Your
-recording is processed in memory, deleted within the hour, and used for nothing else.
+Record a few seconds of speech or upload a recording, up to an hour and {MAX_BYTES // 2**20} MB. A model
+trained on acted English speech says which emotion the voice **expresses**; what the speaker feels it cannot
+know. Your recording is processed in memory, deleted within the hour, and used for nothing else.
 """
 
 
@@ -62,7 +63,7 @@ def serve(**options) -> tuple:
     except ModelError as error:
         print(error)
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    return build().launch(theme=theme, css_paths=STYLE, max_file_size="100mb", ssr_mode=False, **options)
+    return build().launch(theme=theme, css_paths=STYLE, max_file_size=MAX_BYTES, ssr_mode=False, **options)
 
 
 if __name__ == "__main__":

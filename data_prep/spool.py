@@ -135,7 +135,7 @@ def _stamp(path: Path) -> tuple:
     """What tells a file from the one that lay there before; of a missing file its path alone."""
     try:
         facts = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte in its name
         return (str(path),)
     return str(path), facts.st_size, facts.st_mtime_ns
 

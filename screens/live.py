@@ -1,12 +1,12 @@
 """The microphone, live: emotion and face follow the voice twice a second."""
 
 import gradio as gr
-import numpy as np
 
 from screens import render
 from screens.listen import Listen
 from screens.models import classifier
 from speech_emotion import AudioError, ModelError
+from speech_emotion.audio import decode_audio
 from speech_emotion.live import Ear
 
 EVERY_SECONDS = 0.5
@@ -20,7 +20,11 @@ def lay_out(listen: Listen) -> None:
     with gr.Row(equal_height=False):
         with gr.Column():  # on a phone one above the other
             microphone = gr.Audio(
-                sources=["microphone"], streaming=True, type="numpy", label="Microphone", elem_id="microphone"
+                sources=["microphone"],
+                streaming=True,
+                type="filepath",
+                label="Microphone",
+                elem_id="microphone",
             )
         with gr.Column():
             answer = gr.HTML(render.hint(INVITATION), elem_id="live")
@@ -38,15 +42,14 @@ def lay_out(listen: Listen) -> None:
     microphone.start_recording(lambda: None, None, ear, queue=False, api_visibility="private")
 
 
-def follow(chunk: tuple[int, np.ndarray] | None, model: str, ear: Ear | None) -> tuple[str, Ear | None]:
-    """Answer to the latest piece of a microphone: rate in Hz and samples of shape [n] or [n, channels]."""
-    if chunk is None:
+def follow(path: str | None, model: str, ear: Ear | None) -> tuple[str, Ear | None]:
+    """Answer to the latest piece of a microphone."""
+    if path is None:
         return render.hint(INVITATION), None
-    rate, samples = chunk
     ear = ear or Ear()
     try:
         heard = classifier(model)
-        ear.listen(heard, samples, rate)
+        ear.listen(heard, *decode_audio(path))
     except (AudioError, ModelError) as error:
         return render.refusal(str(error)), ear
     if ear.probabilities is None:

@@ -11,6 +11,7 @@ Errors go to the standard error, one sentence each; the exit status is 1 where n
 
 import argparse
 import json
+import reprlib
 import sys
 from collections import deque
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from speech_emotion.audio import AudioError
-from speech_emotion.batch import find_recordings, judge_files, to_csv
+from speech_emotion.batch import find_recordings, judge_files, printable, to_csv
 from speech_emotion.events import describe_recording
 from speech_emotion.inference import EmotionClassifier
 from speech_emotion.models import ModelError
@@ -30,16 +31,18 @@ SHIPPED = Path(__file__).parent.parent / "models" / "wav2vec2"
 
 def main(arguments: list[str] | None = None) -> None:
     """Judge what the command line names."""
-    options = parse(arguments)
     try:
+        options = parse(arguments)
         classifier = EmotionClassifier.from_pretrained(options.model)
         answer = judge(classifier, options)
+        if options.output:
+            options.output.write_text(answer, encoding="utf-8", newline="")
+        else:
+            sys.stdout.write(answer)
     except (AudioError, ModelError) as error:
         raise SystemExit(str(error)) from error
-    if options.output:
-        options.output.write_text(answer, encoding="utf-8", errors="replace", newline="")
-    else:
-        sys.stdout.write(answer)
+    except OSError as error:  # a name too long, a folder that may not be read, a full disk
+        raise SystemExit(f"{error.strerror}: {reprlib.repr(str(error.filename))}.") from error
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -77,7 +80,7 @@ def judge(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
     if options.json:
         return to_json(asdict(prediction))
     doubt = "" if prediction.sure else ", which is too little to be sure"
-    return f"{options.source.name}: {prediction.label} ({prediction.confidence:.0%}{doubt})\n"
+    return f"{printable(options.source.name)}: {prediction.label} ({prediction.confidence:.0%}{doubt})\n"
 
 
 def judge_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:

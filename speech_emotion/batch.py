@@ -14,6 +14,11 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 
 
+def printable(name: str) -> str:
+    """Put a mark in place of every character of a file's name that no terminal should be sent."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
+
+
 def is_recording(path: Path) -> bool:
     """Say whether a file is named like audio."""
     return path.suffix.lower() in SUFFIXES
@@ -34,12 +39,12 @@ def judge_files(
         files: name and path of each.
 
     Yields:
-        A flat row for each: `file`, the prediction's own row, `seconds` of sound, and `error`, the sentence
-        that says why there is no prediction; what does not apply is None.
+        A flat row for each: `file`, its printable name, the prediction's own row, `seconds` of sound, and
+        `error`, the sentence that says why there is no prediction; what does not apply is None.
     """
     nothing = dict.fromkeys(["emotion", "sure", "confidence", *classifier.labels, "seconds", "error"])
     for name, path in files:
-        row = {"file": name} | nothing
+        row = {"file": printable(name)} | nothing
         try:
             prediction = classifier.predict(path)
         except AudioError as error:

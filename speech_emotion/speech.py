@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.audio import SAMPLE_RATE, SILENCE_DBFS, peak_dbfs
 
 _THREADS = torch.get_num_threads()
 import silero_vad  # noqa: E402
@@ -37,6 +37,8 @@ def find_speech(audio: np.ndarray) -> list[slice]:
     Returns:
         The samples of each utterance, in order, none of them overlapping.
     """
+    if peak_dbfs(audio) < SILENCE_DBFS:  # hours of silence take few bytes, and should take little time
+        return []
     spans = silero_vad.get_speech_timestamps_sequence(
         audio, _detector(), sampling_rate=SAMPLE_RATE, min_silence_duration_ms=int(1000 * PAUSE_SECONDS)
     )

@@ -4,22 +4,18 @@ import asyncio
 import base64
 import csv
 import json
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import ROOT, pause, speak, write_wav
+from entrances import served
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
@@ -52,38 +48,11 @@ def call(tmp_path_factory) -> Path:
     return write_wav(tmp_path_factory.mktemp("call") / "call.wav", np.concatenate([*parts, pause(2)]))
 
 
-@contextmanager
-def served(**settings: str) -> Iterator[str]:
-    """Run the app as `make app` does, and give its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings |= {"GRADIO_SERVER_PORT": str(port)}
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings)
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        wait_for(address, app)
-        yield address
-    finally:
-        app.terminate()
-        app.wait(10)
-
-
 @pytest.fixture(scope="module")
 def url(cnn_folder) -> Iterator[str]:
     """The app with a folder of ours on offer beside the shipped models."""
-    with served(MODEL_ID=f"{cnn_folder}, {cnn_folder}-gone") as address:
+    with served(MODEL_ID=f"{cnn_folder}, {cnn_folder}-gone") as (address, _):
         yield address
-
-
-def wait_for(address: str, app: subprocess.Popen) -> None:
-    for _ in range(240):  # a busy machine takes its time to import torch
-        assert app.poll() is None, "the app ended at its start"
-        try:
-            return urllib.request.urlopen(address).close()
-        except OSError:
-            time.sleep(0.5)
-    raise TimeoutError(address)
 
 
 @pytest.fixture
@@ -105,6 +74,10 @@ def page(url, speech) -> Iterator[Page]:
 def upload(page: Page, file: Path) -> None:
     page.get_by_label("Upload file").click()
     page.locator("#voice input[type=file]").set_input_files(file)
+
+
+def clear(page: Page, component: str = "#voice") -> None:
+    page.locator(component).get_by_label("Clear").first.click()  # twice there while it redraws
 
 
 def choose(page: Page, model: str) -> None:
@@ -209,7 +182,7 @@ def test_listening_to_a_long_recording_can_be_stopped(page, call, tmp_path):
     page.wait_for_timeout(3 * SECONDS)
     assert page.locator("#answer .progress").inner_text() == heard
     assert heard.endswith(f"of {clock(len(samples) / 16_000)} heard")
-    page.locator("#voice").get_by_label("Clear").first.click()  # twice there while it redraws
+    clear(page)
     expect(page.locator("#answer .hint")).to_be_visible(timeout=10 * SECONDS)
 
 
@@ -299,7 +272,7 @@ def test_a_folders_recordings_are_judged_in_their_order_and_can_be_sorted(page, 
     page.get_by_text("Sort ascending").click()
     expect(cells.first).to_have_text("1.wav", timeout=10 * SECONDS)
     assert cells.all_inner_texts()[::6] == ["1.wav", "2.wav", "0.wav"]
-    page.locator("#folder").get_by_label("Clear").first.click()
+    clear(page, "#folder")
     expect(page.locator("#batch-state .hint")).to_be_visible(timeout=10 * SECONDS)
     expect(page.locator("#batch-table")).to_be_hidden()
 
@@ -323,7 +296,7 @@ def test_a_models_card_is_shown_with_its_pictures(page, cnn_folder):
 def test_clearing_the_recording_clears_the_answer(page, speech):
     upload(page, speech)
     expect(page.locator("#answer .label")).to_be_visible(timeout=30 * SECONDS)
-    page.locator("#voice").get_by_label("Clear").click()
+    clear(page)
     expect(page.locator("#answer .hint")).to_be_visible(timeout=10 * SECONDS)
 
 
@@ -403,7 +376,7 @@ async def list_tools(address: str) -> dict[str, str]:
 
 
 def test_an_assistant_finds_the_endpoints_as_tools():
-    with served(GRADIO_MCP_SERVER="true") as address:
+    with served(GRADIO_MCP_SERVER="true") as (address, _):
         tools = asyncio.run(list_tools(address))
     assert set(tools) == {"batch", "classify", "live", "timeline"}
     assert "Classify one recording" in tools["classify"]
@@ -412,7 +385,7 @@ def test_an_assistant_finds_the_endpoints_as_tools():
 def test_a_model_published_on_the_hub_answers_by_its_id(hub, cnn_folder, speech, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     publish_folder(cnn_folder, "you/cnn")
-    with served(MODEL_ID="you/cnn", **hub.environment(tmp_path / "home", token="")) as address:
+    with served(MODEL_ID="you/cnn", **hub.environment(tmp_path / "home", token="")) as (address, _):
         answer = Client(address, verbose=False).predict(handle_file(speech), api_name="/classify")
     expected = EmotionClassifier.from_pretrained(cnn_folder).predict(speech)
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)

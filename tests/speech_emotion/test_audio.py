@@ -93,7 +93,7 @@ def test_blocks_together_are_the_whole_recording(data, tolerance, seconds):
 
 def test_a_long_recording_is_refused_when_its_limit_is_reached():
     blocks = stream_audio(encode(np.zeros(9 * SAMPLE_RATE), format="FLAC"), block_seconds=2, max_seconds=6)
-    with pytest.raises(AudioError, match=r"longer than 0\.1 minutes"):
+    with pytest.raises(AudioError, match="longer than 6 seconds"):
         list(blocks)
 
 
