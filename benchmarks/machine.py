@@ -12,7 +12,10 @@ from pathlib import Path
 
 import psutil
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+sys.path.insert(0, str(ROOT))  # so that what is measured is found from wherever a benchmark is started
 
 
 def describe_machine() -> dict:

@@ -17,7 +17,7 @@ from transformers import (
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import open_dataset
 from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine, digest
-from speech_emotion.export import LeanConv, check_parity, find_products, main, streamline
+from speech_emotion.export import LeanConv, check_parity, find_products, main, make_product, streamline
 from speech_emotion.models import load_classifier, new_classifier
 
 SIZES = {
@@ -167,3 +167,14 @@ def test_the_shipped_export_is_of_the_shipped_checkpoint_and_answers_like_it():
     parity = json.loads((folder / "export.json").read_text())["parity"]["model_int8.onnx"]
     assert parity["agreement"] >= 0.99
     assert parity["uar"] == pytest.approx(parity["checkpoint_uar"], abs=0.005)
+
+
+def test_outputs_that_are_multiples_of_one_another_share_a_product():
+    conv, frames = nn.Conv1d(30, 40, 2), torch.randn(3, 7, 60)
+    with torch.no_grad():
+        conv.weight[5:] = conv.weight[:5].repeat(7, 1, 1) * torch.arange(-10, 25)[:, None, None]
+        product = make_product(conv)
+        assert [layer.weight.shape for layer in product] == [(5, 60), (40, 5)]
+        weight = conv.weight.transpose(1, 2).flatten(1)
+        torch.testing.assert_close(product(frames), frames @ weight.T + conv.bias, atol=1e-4, rtol=1e-4)
+        assert isinstance(make_product(nn.Conv1d(30, 40, 2)), nn.Linear)

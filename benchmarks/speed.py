@@ -1,0 +1,273 @@
+"""Measure how fast the classifiers answer, each beside its peers, in processes of their own.
+
+    python benchmarks/speed.py --data data/emotion
+
+1. a clip of three seconds, samples in, probabilities out; the same network in every engine, and what other
+   projects do: transformers' plain pipeline, wav2vec2-base at full size (random weights cost the same),
+   librosa's MFCC into a small CNN, openSMILE's eGeMAPS into a support vector machine;
+2. recordings of ten minutes and of an hour as a timeline, and a minute in the plain pipeline;
+3. the live ear, every half second.
+
+Needs requirements-bench.txt. Writes results/speed.json; `make bench` prints it with the other figures.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import soundfile
+from machine import RESULTS, save_result
+
+from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.data import open_dataset, read_clip
+
+SHIPPED = Path(__file__).parent.parent / "models"
+CLIP_SECONDS, CLIPS, WARM_UP = 3.0, 40, 5
+PAUSE_SECONDS = 0.7  # between the utterances of a long recording
+CHUNK_SECONDS, CHUNKS = 0.5, 120
+
+Predict = Callable[[np.ndarray], object]  # of float32 samples at 16 kHz
+
+
+def served(model: str = "wav2vec2") -> Predict:
+    """Predict as the app does, speech found."""
+    from speech_emotion.inference import EmotionClassifier
+
+    classifier = EmotionClassifier.from_pretrained(SHIPPED / model)
+    return lambda samples: classifier.predict_speech([samples])
+
+
+def guarded() -> Predict:
+    """Predict as the app does, with all that comes before: silence trimmed, speech found or refused."""
+    from speech_emotion.inference import EmotionClassifier
+
+    return EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2").predict
+
+
+def pytorch() -> Predict:
+    """Predict with the same checkpoint in PyTorch."""
+    from speech_emotion.inference import EmotionClassifier
+    from speech_emotion.models import load_classifier
+
+    classifier = EmotionClassifier(*load_classifier(SHIPPED / "wav2vec2"))
+    return lambda samples: classifier.predict_speech([samples])
+
+
+def pipeline() -> Predict:
+    """Predict with the same checkpoint in transformers' pipeline."""
+    import transformers
+
+    return transformers.pipeline("audio-classification", model=str(SHIPPED / "wav2vec2"))
+
+
+def base_pipeline() -> Predict:
+    """Predict with a network of wav2vec2-base's shape in transformers' pipeline."""
+    import transformers
+
+    model = transformers.Wav2Vec2ForSequenceClassification(transformers.Wav2Vec2Config(num_labels=8))
+    extractor = transformers.Wav2Vec2FeatureExtractor()
+    return transformers.pipeline("audio-classification", model=model.eval(), feature_extractor=extractor)
+
+
+def librosa_cnn() -> Predict:
+    """Predict with librosa's MFCC and the 56,040-parameter CNN, as older projects do."""
+    import librosa
+    import torch
+
+    from speech_emotion.cnn_mfcc import HOP, SAMPLES, WINDOW, MfccCNN, MfccCNNConfig
+
+    model = MfccCNN(MfccCNNConfig(num_labels=8)).eval()
+
+    @torch.inference_mode()
+    def predict(samples: np.ndarray) -> torch.Tensor:
+        rows = librosa.feature.mfcc(
+            y=samples[:SAMPLES], sr=SAMPLE_RATE, n_mfcc=25, n_fft=1024, win_length=WINDOW, hop_length=HOP
+        )
+        return model.classify(torch.from_numpy(rows)[None], None).softmax(dim=1)
+
+    return predict
+
+
+def egemaps_svm() -> Predict:
+    """Predict with openSMILE's eGeMAPS and a support vector machine of 1,900 clips."""
+    import opensmile
+    from sklearn.svm import SVC
+
+    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+    rng = np.random.default_rng(0)
+    machine = SVC(probability=True).fit(rng.standard_normal((1900, 88)), np.arange(1900) % 8)
+    return lambda samples: machine.predict_proba(smile.process_signal(samples, SAMPLE_RATE).to_numpy())
+
+
+CONTESTANTS: dict[str, Callable[[], Predict]] = {
+    "models/wav2vec2, as served": served,
+    "models/wav2vec2, as served, speech found first": guarded,
+    "models/wav2vec2 in PyTorch": pytorch,
+    "models/wav2vec2 in transformers' pipeline": pipeline,
+    "wav2vec2-base in transformers' pipeline": base_pipeline,
+    "models/cnn, as served": lambda: served("cnn"),
+    "MFCC by librosa, CNN of 56,040 parameters": librosa_cnn,
+    "eGeMAPS by openSMILE, support vector machine": egemaps_svm,
+}
+PEER = "wav2vec2-base in transformers' pipeline"
+
+
+def main() -> None:
+    """Run every measurement in a process of its own, and write the figures down."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(measure(options.only, options.data)))
+        return
+    clips = {name: alone(name, options.data) for name in CONTESTANTS}
+    for figures in clips.values():
+        figures["times_as_fast_as_peer"] = round(clips[PEER]["median_ms"] / figures["median_ms"], 1)
+    figures = {
+        "clip_seconds": CLIP_SECONDS,
+        "peer": PEER,
+        "clips": clips,
+        "recordings": {minutes: alone(f"timeline {minutes}", options.data) for minutes in (10, 60)},
+        "minute_in_pipeline": alone("minute", options.data),
+        "live": alone("live", options.data),
+    }
+    save_result(
+        RESULTS / "speed.json", figures, ["torch", "onnxruntime", "transformers", "librosa", "opensmile"]
+    )
+
+
+def alone(name: str, data: str) -> dict:
+    """Measure one thing in a fresh process."""
+    command = [sys.executable, __file__, "--data", data, "--only", name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    print(f"{name}: {figures}")
+    return figures
+
+
+def measure(name: str, data: str) -> dict:
+    """Measure what `name` says, in this process."""
+    if name in CONTESTANTS:
+        return measure_clips(CONTESTANTS[name], data)
+    if name == "live":
+        return measure_live(data)
+    if name == "minute":
+        return measure_minute(data)
+    return measure_timeline(float(name.split()[1]), data)
+
+
+def measure_clips(contestant: Callable[[], Predict], data: str) -> dict:
+    """Time clips of three seconds, one after another."""
+    clips = cut_clips(data)
+    predict = contestant()
+    for clip in clips[:WARM_UP]:
+        predict(clip.copy())
+    times = [clock(predict, clip.copy()) for clip in clips]
+    return describe(times) | {
+        "real_time_factor": round(statistics.median(times) / CLIP_SECONDS, 4),
+        "memory_mb": memory_mb(),
+    }
+
+
+def measure_timeline(minutes: float, data: str) -> dict:
+    """Time a recording of several minutes; memory at its end, and how far it grew after the first minute."""
+    from speech_emotion.inference import EmotionClassifier
+    from speech_emotion.timeline import follow
+
+    classifier = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2")
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_recording(data, minutes, Path(folder, "recording.flac"))
+        start, early = time.perf_counter(), None
+        for timeline in follow(classifier, file):
+            if early is None and timeline.seconds >= 120:
+                early = memory_mb()
+        seconds = time.perf_counter() - start
+    return {
+        "seconds": round(seconds, 1),
+        "real_time_factor": round(seconds / timeline.seconds, 4),
+        "times_real_time": round(timeline.seconds / seconds, 1),
+        "segments": len(timeline.segments),
+        "memory_mb": memory_mb(),
+        "memory_mb_after_two_minutes": early,
+    }
+
+
+def measure_minute(data: str) -> dict:
+    """Time the plain pipeline on a minute in one pass."""
+    predict = base_pipeline()
+    with tempfile.TemporaryDirectory() as folder:
+        samples, _ = soundfile.read(write_recording(data, 1, Path(folder, "minute.flac")), dtype="float32")
+    predict(samples[: SAMPLE_RATE * 3])
+    return {"seconds": round(clock(predict, samples), 2), "memory_mb": memory_mb()}
+
+
+def measure_live(data: str) -> dict:
+    """Time the answers of the live ear to half seconds of a recording, from a chunk's end to its result."""
+    from speech_emotion.inference import EmotionClassifier
+    from speech_emotion.live import Ear
+
+    classifier, ear = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2"), Ear()
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_recording(data, CHUNK_SECONDS * CHUNKS / 60, Path(folder, "live.flac"))
+        samples, rate = soundfile.read(file, dtype="float32")
+    chunks = np.split(samples[: int(CHUNK_SECONDS * rate) * CHUNKS], CHUNKS)
+    times = [clock(lambda chunk: ear.listen(classifier, chunk, rate), chunk) for chunk in chunks]
+    return describe(times[WARM_UP:]) | {"chunk_seconds": CHUNK_SECONDS, "chunks": CHUNKS - WARM_UP}
+
+
+def cut_clips(data: str) -> list[np.ndarray]:
+    """Cut the first three seconds of test clips that are as long."""
+    rows = open_dataset(data)["test"]
+    long = [index for index, seconds in enumerate(rows["duration"]) if seconds >= CLIP_SECONDS][:CLIPS]
+    if len(long) < CLIPS:
+        raise SystemExit(f"{CLIPS} test clips of {CLIP_SECONDS:g} s are needed; there are {len(long)}.")
+    return [read_clip(rows[index])[: int(CLIP_SECONDS * SAMPLE_RATE)] for index in long]
+
+
+def write_recording(data: str, minutes: float, file: Path) -> Path:
+    """Write a recording of test clips one after another, pauses between, as FLAC."""
+    rows, pause = open_dataset(data)["test"], np.zeros(int(PAUSE_SECONDS * SAMPLE_RATE), np.float32)
+    parts = [part for row in rows.select(range(120)) for part in (read_clip(row), pause)]
+    lap, size, written = np.concatenate(parts), int(minutes * 60 * SAMPLE_RATE), 0
+    with soundfile.SoundFile(file, "w", SAMPLE_RATE, 1) as out:
+        while written < size:
+            out.write(lap[: size - written])
+            written += lap.size
+    return file
+
+
+def clock(act: Callable, argument: object) -> float:
+    """Give the seconds that one call takes."""
+    start = time.perf_counter()
+    act(argument)
+    return time.perf_counter() - start
+
+
+def describe(times: list[float]) -> dict[str, float]:
+    """Give median and 95th percentile in milliseconds."""
+    return {
+        "median_ms": round(1000 * statistics.median(times), 1),
+        "p95_ms": round(1000 * statistics.quantiles(times, n=20)[-1], 1),
+    }
+
+
+def memory_mb() -> int:
+    """Give this process's memory in MB."""
+    return round(psutil.Process().memory_info().rss / 1e6)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Measure the app with many visitors at once: real clients, the real app, one machine.
+
+    python benchmarks/visitors.py --data data/emotion
+
+It starts the app, and times how long until it answers. Then 20 visitors each send clips of their own, one
+after another, without a pause; then 200 send one each at the same moment; then one sends a voice in half
+seconds, as the live screen does, alone. Whoever gets another answer than their clip's own, or none, is
+counted as a loss. Needs requirements-bench.txt. Writes results/visitors.json.
+"""
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from machine import RESULTS, ROOT, save_result
+from speed import CHUNK_SECONDS, CLIP_SECONDS, cut_clips, describe
+
+from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.inference import EmotionClassifier
+
+STARTS = 3
+FEW, CLIPS_EACH = 20, 5
+MANY = 200
+CHUNKS = 60
+SAME = 0.001  # how far the probabilities of one clip may differ
+
+
+def main() -> None:
+    """Start the app, visit it, and write the figures down."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    options = parser.parse_args()
+    starts = []
+    for _ in range(STARTS - 1):
+        with served() as (_, _, seconds):
+            starts.append(seconds)
+    with served() as (address, app, seconds), tempfile.TemporaryDirectory() as folder:
+        starts.append(seconds)
+        clips = write_clips(options.data, Path(folder))
+        expected = expect(clips)
+        visit(Client(address, verbose=False), clips[:3], expected)  # warm
+        before = memory_mb(app)
+        figures = {
+            "ready_after_seconds": round(statistics.median(starts), 1),
+            "few": send(address, FEW, CLIPS_EACH, clips, expected),
+            "many": send(address, MANY, 1, clips, expected),
+            "live": follow(address, clips, Path(folder)),
+            "memory_mb_before": before,
+            "memory_mb_after": memory_mb(app),
+        }
+    print(figures)
+    save_result(RESULTS / "visitors.json", figures, ["gradio", "torch", "onnxruntime"])
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, psutil.Process, float]]:
+    """Run the app; give its address, its process, and how many seconds it took until it answered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.perf_counter()
+    app = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=os.environ | {"GRADIO_SERVER_PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}/"
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(address).read()
+                break
+            except OSError:
+                if app.poll() is not None:
+                    raise SystemExit("The app does not start.") from None
+                time.sleep(0.05)
+        yield address, psutil.Process(app.pid), time.perf_counter() - started
+    finally:
+        app.terminate()
+        app.wait(30)
+
+
+def write_clips(data: str, folder: Path) -> list[Path]:
+    """Write clips of three seconds as files."""
+    files = []
+    for number, samples in enumerate(cut_clips(data)):
+        files.append(folder / f"{number}.wav")
+        soundfile.write(files[-1], samples, SAMPLE_RATE)
+    return files
+
+
+def expect(clips: list[Path]) -> dict[Path, dict[str, float] | None]:
+    """Give the probabilities that each clip should get."""
+    classifier = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2")
+    return {clip: classifier.predict(clip).probabilities for clip in clips}
+
+
+def send(address: str, visitors: int, each: int, clips: list[Path], expected: dict) -> dict:
+    """Let visitors send clips at the same time; give their waits in seconds, and the losses."""
+    with ThreadPoolExecutor(visitors) as pool:
+        clients = list(pool.map(lambda _: Client(address, verbose=False), range(visitors)))
+        own = [
+            [clips[(number * each + turn) % len(clips)] for turn in range(each)] for number in range(visitors)
+        ]
+        started = time.perf_counter()
+        outcomes = [
+            outcome for visit_ in pool.map(visit, clients, own, [expected] * visitors) for outcome in visit_
+        ]
+        seconds = time.perf_counter() - started
+    waits = [wait for wait, kind in outcomes if kind == "right"]
+    return {
+        "visitors": visitors,
+        "requests": len(outcomes),
+        **{kind: sum(own == kind for _, own in outcomes) for kind in ("right", "refused", "lost")},
+        "median_seconds": round(statistics.median(waits), 2),
+        "p95_seconds": round(statistics.quantiles(waits, n=20)[-1], 2),
+        "requests_per_second": round(len(outcomes) / seconds, 1),
+    }
+
+
+def visit(client: Client, clips: list[Path], expected: dict) -> list[tuple[float, str]]:
+    """Send clips one after another; give each wait in seconds, and what came: right, refused or lost."""
+    outcomes = []
+    for clip in clips:
+        started = time.perf_counter()
+        try:
+            answer = client.predict(handle_file(clip), "wav2vec2", api_name="/classify")
+            off = max(abs(answer["probabilities"][label] - share) for label, share in expected[clip].items())
+            kind = "right" if off < SAME else "lost"
+        except AppError as error:
+            kind = "refused" if "many" in str(error) else "lost"
+        outcomes.append((time.perf_counter() - started, kind))
+    return outcomes
+
+
+def follow(address: str, clips: list[Path], folder: Path) -> dict:
+    """Send a voice piece by piece; give how long each answer took to come back, transport included."""
+    voice = np.concatenate([soundfile.read(clip, dtype="float32")[0] for clip in clips])
+    size, client, times = int(CHUNK_SECONDS * SAMPLE_RATE), Client(address, verbose=False), []
+    for number in range(CHUNKS):
+        piece = folder / "piece.wav"
+        soundfile.write(piece, voice[number * size : (number + 1) * size], SAMPLE_RATE)
+        started = time.perf_counter()
+        client.predict(handle_file(piece), "wav2vec2", api_name="/live")
+        times.append(time.perf_counter() - started)
+    return describe(times[5:]) | {"chunk_seconds": CHUNK_SECONDS, "clip_seconds": CLIP_SECONDS}
+
+
+def memory_mb(app: psutil.Process) -> int:
+    """Give the app's memory in MB."""
+    return round(app.memory_info().rss / 1e6)
+
+
+if __name__ == "__main__":
+    main()
