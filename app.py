@@ -9,18 +9,38 @@ A program asks the endpoints that the last screen lists:
 """
 
 import signal
+import threading
 from pathlib import Path
 
-import gradio as gr
+from screens import temporary
 
-from screens import about, api, compare, conversation, examples, files, hearing, live, programs
-from screens.listen import Listen
-from screens.models import DEFAULT, classifier
-from speech_emotion.audio import MAX_BYTES
-from speech_emotion.models import ModelError
+temporary.claim()  # before Gradio is imported, which then reads where temporary files go
 
+import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
+
+from screens import (  # noqa: E402
+    about,
+    api,
+    compare,
+    conversation,
+    examples,
+    files,
+    hearing,
+    live,
+    programs,
+    render,
+)
+from screens.gate import Gate  # noqa: E402
+from screens.listen import Listen  # noqa: E402
+from screens.models import load_all, missing  # noqa: E402
+from speech_emotion.audio import MAX_BYTES  # noqa: E402
+
+KEPT = (temporary.EVERY_SECONDS, temporary.OLD_SECONDS)  # files are looked at so often, and go when so old
 STYLE = Path(__file__).parent / "screens" / "style.css"
 VISITORS = 4  # served at once, so that one long recording keeps nobody waiting
+WAITING = 40  # requests that can wait for that; who comes then is asked to try again
+FINISH_SECONDS = 25  # for what is under way when the app is told to stop; the hub gives it 30
 INTRO = f"""
 # What does this voice express?
 
@@ -32,8 +52,9 @@ know. Your recording is processed in memory, deleted within the hour, and used f
 
 def build() -> gr.Blocks:
     """Lay out the page and wire its events."""
-    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=(600, 2400)) as page:
+    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=KEPT) as page:
         gr.Markdown(INTRO)
+        notice = gr.HTML(elem_id="notice")
         with gr.Tab("Listen"):
             listen = Listen()
             examples.lay_out(listen)
@@ -51,21 +72,52 @@ def build() -> gr.Blocks:
         with gr.Tab("About this model") as tab:
             about.lay_out(listen, tab)
         with gr.Tab("For programs"):
-            programs.lay_out(page, DEFAULT)
+            programs.lay_out(page)
         api.publish()
-    return page.queue(default_concurrency_limit=VISITORS)
+        page.load(
+            lambda: (render.notice(missing()), listen.offer()),
+            None,
+            [notice, listen.model],
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
+        )
+    return page.queue(default_concurrency_limit=VISITORS, max_size=WAITING)
 
 
-def serve(**options) -> tuple:
-    """Serve the page, as `gr.Blocks.launch` does; the first visitor should not wait for the model."""
-    try:
-        classifier(DEFAULT)
-    except ModelError as error:
-        print(error)
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    return build().launch(theme=theme, css_paths=STYLE, max_file_size=MAX_BYTES, ssr_mode=False, **options)
+def serve(**options) -> gr.Blocks:
+    """Serve the page in the background; the first visitor should not wait for the model."""
+    load_all()
+    for sentence in missing():
+        print(sentence)
+    page = build()
+    temporary.keep_swept()
+    page.launch(
+        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        css_paths=STYLE,
+        max_file_size=MAX_BYTES,
+        allowed_paths=[],
+        enable_monitoring=False,
+        run_history=False,
+        ssr_mode=False,
+        app_kwargs={"middleware": [Middleware(Gate)]},
+        prevent_thread_lock=True,
+        **options,
+    )
+    return page
+
+
+def stop(page: gr.Blocks) -> None:
+    """Let nobody in any more, and give what is under way its time to end."""
+    page.server.should_exit = True
+    page.app.stop_event.set()  # visitors who only look on are let go
+    page.server.thread.join(FINISH_SECONDS)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files go when it is stopped
-    serve()
+    told = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: told.set())
+    served = serve()
+    told.wait()
+    stop(served)

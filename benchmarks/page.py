@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     options = parser.parse_args()
-    _, address, _ = serve(prevent_thread_lock=True, quiet=True)
+    address = serve(quiet=True).local_url
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         clips = write_clips(options.data, Path(folder))
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     options = parser.parse_args()
     DOCS.mkdir(exist_ok=True)
-    _, address, _ = serve(prevent_thread_lock=True, quiet=True)
+    address = serve(quiet=True).local_url
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         clip, call = write_recordings(options.data, Path(folder))
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

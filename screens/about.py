@@ -40,7 +40,7 @@ def show_card(model: str) -> str:
             return match[1]
         return f"![{match[1]}](data:image/png;base64,{base64.b64encode(picture).decode()})"
 
-    return PICTURE.sub(carry, FRONT_MATTER.sub("", text.decode()))
+    return PICTURE.sub(carry, FRONT_MATTER.sub("", text.decode(errors="replace")))
 
 
 def read(model: str, name: str) -> bytes | None:

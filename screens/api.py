@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from screens.models import DEFAULT, MODELS, classifier
+from screens.models import MODELS, classifier, serving
 from speech_emotion import AudioError, EmotionClassifier, ModelError
 from speech_emotion.audio import decode_audio
 from speech_emotion.avatar import blend
@@ -33,7 +33,7 @@ def publish() -> None:
 
 def endpoint(name: str, answer: Callable, recording: gr.Audio | gr.File, state: list[gr.State]) -> None:
     """Make a function of a recording, a model's name and a state into an endpoint that answers JSON."""
-    model = gr.Dropdown(list(MODELS), value=DEFAULT, label="Model", visible=False)
+    model = gr.Dropdown(list(MODELS), value=None, label="Model", visible=False)
     gr.Button(visible=False).click(
         answer,
         [recording, model, *state],
@@ -42,12 +42,12 @@ def endpoint(name: str, answer: Callable, recording: gr.Audio | gr.File, state: 
     )
 
 
-def classify(path: str | None, model: str = DEFAULT) -> dict:
+def classify(path: str | None, model: str | None = None) -> dict:
     """Classify one recording of up to a minute.
 
     Args:
         path: the recording.
-        model: one of the models on offer.
+        model: one of the models on offer; by default the first that is loaded.
 
     Returns:
         `label`, `probabilities` by label, `seconds` of sound judged, whether the model is `sure`, and the
@@ -56,12 +56,12 @@ def classify(path: str | None, model: str = DEFAULT) -> dict:
     return ask(path, model, lambda heard: asdict(heard.predict(path)))
 
 
-def timeline(path: str | None, model: str = DEFAULT) -> dict:
+def timeline(path: str | None, model: str | None = None) -> dict:
     """Find the utterances of a recording of up to an hour, and classify each.
 
     Args:
         path: the recording.
-        model: one of the models on offer.
+        model: one of the models on offer; by default the first that is loaded.
 
     Returns:
         `seconds`; the `shares` of the speech by emotion; the `segments`, `start` and `end` in seconds and
@@ -75,12 +75,12 @@ def timeline(path: str | None, model: str = DEFAULT) -> dict:
     return ask(path, model, answer)
 
 
-def batch(paths: list[str] | None, model: str = DEFAULT) -> list[dict]:
+def batch(paths: list[str] | None, model: str | None = None) -> list[dict]:
     """Classify recordings of up to a minute each.
 
     Args:
         paths: the recordings.
-        model: one of the models on offer.
+        model: one of the models on offer; by default the first that is loaded.
 
     Returns:
         A row for each: `file`, `emotion`, `sure`, `confidence`, each probability by its label, `seconds`, and
@@ -90,12 +90,12 @@ def batch(paths: list[str] | None, model: str = DEFAULT) -> list[dict]:
     return ask(paths, model, lambda heard: list(judge_files(heard, files)))
 
 
-def live(path: str | None, model: str = DEFAULT, ear: Ear | None = None) -> tuple:
+def live(path: str | None, model: str | None = None, ear: Ear | None = None) -> tuple:
     """Follow a voice: each call brings the next half second or so of one session's sound.
 
     Args:
         path: the next piece.
-        model: one of the models on offer.
+        model: one of the models on offer; by default the first that is loaded.
         ear: what the session has heard before; the server keeps it.
 
     Returns:
@@ -117,11 +117,13 @@ def live(path: str | None, model: str = DEFAULT, ear: Ear | None = None) -> tupl
     return ask(path, model, answer), ear
 
 
-def ask(recording: object, model: str, answer: Callable[[EmotionClassifier], dict | list]) -> dict | list:
+def ask(
+    recording: object, model: str | None, answer: Callable[[EmotionClassifier], dict | list]
+) -> dict | list:
     """Answer a program, or tell it in a sentence why not."""
     if not recording:
         raise gr.Error("Send a recording.")
     try:
-        return answer(classifier(model or DEFAULT))
+        return answer(classifier(model or serving()[0]))
     except (AudioError, ModelError) as error:
         raise gr.Error(str(error), print_exception=False) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from screens import render
-from screens.models import DEFAULT, MODELS, classifier
+from screens.models import DEFAULT, MODELS, classifier, serving
 from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.audio import state_seconds, stream_audio
 from speech_emotion.models import ModelError
@@ -47,6 +47,11 @@ class Listen:
                 self.stop = gr.Button("Stop listening", visible=False, elem_id="stop")
         self.timeline = gr.HTML(visible=False, js_on_load=PLAY, elem_id="timeline")
         self.prediction = gr.State()  # of a short recording, as a dict; None otherwise
+
+    def offer(self) -> gr.Dropdown:
+        """Offer the models that are loaded by now."""
+        names = serving()
+        return gr.Dropdown(names, value=names[0])
 
     def wire(self) -> None:
         """Answer when a recording or another model comes."""

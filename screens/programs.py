@@ -2,6 +2,8 @@
 
 import gradio as gr
 
+from screens.models import serving
+
 PYTHON = """
 from gradio_client import Client, handle_file
 
@@ -54,7 +56,7 @@ An assistant can use the same endpoints as tools where the app is started with `
 ADDRESS = "() => location.origin + location.pathname.replace(/\\/?$/, '/')"
 
 
-def lay_out(page: gr.Blocks, model: str) -> None:
+def lay_out(page: gr.Blocks) -> None:
     """Add the screen; its examples have the address at which the visitor sees it."""
     gr.Markdown(WORDS)
     codes = {
@@ -66,7 +68,7 @@ def lay_out(page: gr.Blocks, model: str) -> None:
         )
     }
     page.load(
-        lambda url: [fill(text, url, model) for text in codes.values()],
+        lambda url: [fill(text, url, serving()[0]) for text in codes.values()],
         gr.Textbox(visible=False),
         list(codes),
         js=ADDRESS,

@@ -31,6 +31,11 @@ def refusal(sentence: str) -> str:
     return f"<div class='answer'><p class='refusal' role='alert'>{escape(sentence)}</p></div>"
 
 
+def notice(sentences: list[str]) -> str:
+    """Lay out what every visitor should know, above all screens."""
+    return "".join(f"<p class='refusal' role='status'>{escape(sentence)}</p>" for sentence in sentences)
+
+
 def prediction_card(prediction: Prediction, note: str) -> str:
     """Lay out face and label above a bar per class, in the model's order and each emotion's colour.
 

@@ -51,6 +51,8 @@ def check_files(name: str) -> None:
             message is a clause that says why.
         OSError: there is no such model, or no way to the hub.
     """
+    if name.startswith(("/", ".")) and not Path(name).is_dir():
+        raise ValueError("there is no such folder")
     if find(name, "adapter_config.json"):
         raise ValueError("it is an addition to another model, not a whole one")
     files = {file: find(name, file) for file in (*SETTINGS, *OPTIONAL_SETTINGS, WEIGHTS)}

@@ -89,7 +89,10 @@ def unknown_numbers(card: str, report: dict) -> set[str]:
 @pytest.fixture(scope="session")
 def small_corpora(tmp_path_factory) -> Path:
     """RAVDESS and SAVEE in miniature: every fold's speakers, two emotions told apart by pitch."""
-    root = tmp_path_factory.mktemp("corpora")
+    return make_corpora(tmp_path_factory.mktemp("corpora"))
+
+
+def make_corpora(root: Path) -> Path:
     for actor in (1, 2, 4, 8, 3, 6):
         for emotion, pitch in (("03", 260), ("04", 110)):
             for repetition in ("01", "02"):
@@ -113,7 +116,10 @@ def small_dataset(small_corpora, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def cnn_folder(tmp_path_factory) -> Path:
     """An untrained spectrogram CNN as a model folder."""
-    folder = tmp_path_factory.mktemp("models") / "untrained-cnn"
+    return make_model(tmp_path_factory.mktemp("models") / "untrained-cnn")
+
+
+def make_model(folder: Path) -> Path:
     model, extractor, _ = new_classifier("cnn", ["happy", "sad"], {"widths": [8, 8]})
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)

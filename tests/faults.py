@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,13 +57,18 @@ def kill_after(work: Callable[[], None], log: Path, seconds: float) -> int:
 
 def moments(log: Path) -> int:
     """Give how many changes the work asked for that `run` ran to its end."""
-    return int(log.with_suffix(".moments").read_text())
+    return json.loads(log.with_suffix(".moments").read_text())["changes"]
+
+
+def seconds(log: Path) -> float:
+    """Give how long the work took that `run` ran to its end."""
+    return json.loads(log.with_suffix(".moments").read_text())["seconds"]
 
 
 def _start(work: Callable[[], None], log: Path, kind: str, moment: int, watched: Path) -> int:
     if child := os.fork():
         return child
-    status, count = 1, 0
+    status, count, begun = 1, 0, time.perf_counter()
     out = log.open("w", buffering=1)
     os.dup2(out.fileno(), 1)
     os.dup2(out.fileno(), 2)
@@ -94,7 +100,8 @@ def _start(work: Callable[[], None], log: Path, kind: str, moment: int, watched:
     finally:
         kind = ""
         out.flush()
-        log.with_suffix(".moments").write_text(str(count))
+        took = time.perf_counter() - begun
+        log.with_suffix(".moments").write_text(json.dumps({"changes": count, "seconds": took}))
         os._exit(status)
 
 

@@ -301,11 +301,44 @@ def test_clearing_the_recording_clears_the_answer(page, speech):
 
 
 def test_a_model_that_cannot_be_loaded_says_so_and_the_others_serve(page, speech, cnn_folder):
-    choose(page, f"{cnn_folder}-gone")
+    expect(page.locator("#notice")).to_contain_text(
+        f"The model '{cnn_folder}-gone' cannot be loaded: there is no such folder."
+    )
+    page.get_by_label("Model").click()
+    expect(page.get_by_role("option")).to_have_text([str(cnn_folder), "wav2vec2", "cnn"])
+    page.keyboard.press("Escape")
     upload(page, speech)
-    expect(page.locator("#answer .refusal")).to_contain_text("cannot be loaded", timeout=60 * SECONDS)
-    choose(page, "cnn")
     expect(page.locator("#answer .label")).to_be_visible(timeout=30 * SECONDS)
+    with pytest.raises(AppError, match="there is no such folder"):
+        Client(page.url, verbose=False).predict(
+            handle_file(speech), f"{cnn_folder}-gone", api_name="/classify"
+        )
+
+
+HOSTILE = "<img src=x onerror=window.pwned=1>&<script>window.pwned=1<"
+
+
+def test_a_file_name_is_never_html(page, speech, call, tmp_path):
+    choose(page, "cnn")
+    short = shutil.copy(speech, tmp_path / f"{HOSTILE}.wav")
+    upload(page, short)
+    expect(page.locator("#answer .note")).to_contain_text(".wav: 3.0 s of sound", timeout=30 * SECONDS)
+    open_tab(page, "Compare")
+    page.get_by_role("button", name="Compare the models").click()
+    expect(page.locator("#comparison .model").first).to_be_visible(timeout=30 * SECONDS)
+    open_tab(page, "Many files")
+    page.locator("#files input[type=file]").set_input_files([short])
+    expect(page.locator("#batch-table")).to_contain_text(".wav", timeout=30 * SECONDS)
+    open_tab(page, "Listen")
+    page.locator("#voice").get_by_label("Clear").first.click()
+    long = shutil.copy(call, tmp_path / f"long{HOSTILE}.wav")
+    upload(page, long)
+    expect(page.locator("#timeline .downloads")).to_be_visible(timeout=60 * SECONDS)
+    with page.expect_download() as saved:
+        page.get_by_text("Save CSV").click()
+    assert saved.value.suggested_filename.startswith("long")
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("window.pwned") is None
 
 
 def test_programs_call_classify(url, speech):

@@ -1,0 +1,91 @@
+"""Break training, preparation and measuring at every moment, and count what is lost.
+
+    python benchmarks/faults.py
+
+Each work is done on the tests' miniature corpora in a folder that holds another model or dataset. It is
+killed at each moment at which it changes that folder, and at random ones by the clock; and from every third
+such moment on, the disk is full or writing is denied. A fault counts as a loss where the folder is afterwards
+neither as it was before nor whole, where it does not end in a sentence, or where the same command, given
+again, does not end in the same bytes as a run without faults. Needs requirements-dev.txt. Writes
+results/faults.json.
+"""
+
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from machine import RESULTS, save_result
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import faults  # noqa: E402
+from conftest import make_corpora, make_model, voice, write_wav  # noqa: E402
+
+from data_prep.build import build_dataset  # noqa: E402
+
+CLOCK_KILLS = 10  # of each work
+ERRORS_EVERY = 3  # moments
+Strike = Callable[[Callable[[], None], Path], int]
+
+
+def main() -> None:
+    """Inject every fault and write down the losses."""
+    torch.set_num_threads(1)  # a process that is forked must not wait for threads that are not there
+    figures = {"faults": 0, "losses": [], "works": {}}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, work in make_works(Path(scratch)).items():
+            log, unbroken = Path(scratch, "log"), Path(scratch, name)
+            whole = work.finish(unbroken, log)
+            count = dict.fromkeys((*faults.KINDS, "clock"), 0)
+            for kind, place, strike in plan(unbroken, log, random.Random(name)):
+                count[kind] += 1
+                if lost := work.suffer(place, log, whole, strike):
+                    figures["losses"].append({"work": name, "fault": place.name, "loss": lost})
+                shutil.rmtree(place)
+            figures["works"][name] = count
+            figures["faults"] += sum(count.values())
+            print(name, count, figures["losses"], flush=True)
+    save_result(RESULTS / "faults.json", figures, ["torch", "transformers", "datasets", "safetensors"])
+
+
+def make_works(folder: Path) -> dict[str, faults.Work]:
+    """Make recordings, datasets and models in miniature, and what is done with them."""
+    corpora, data, other = make_corpora(folder / "corpora"), folder / "data", folder / "other"
+    build_dataset(corpora, data, workers=1)
+    for actor in range(1, 9):
+        write_wav(folder / "few" / f"03-01-03-01-01-01-{actor:02}.wav", voice(seed=actor))
+    build_dataset(folder / "few", other, workers=1)
+    model = make_model(folder / "model")
+    faults.training(data, None).finish(folder / "first", folder / "log")
+    return {
+        "training": faults.training(data, model),
+        "refit on kept states": faults.training(data, model, "--kept_copies=1", "--refit"),
+        "preparation": faults.preparation(corpora, other),
+        "measurement": faults.measurement(data, folder / "first" / "made"),
+    }
+
+
+def plan(unbroken: Path, log: Path, draw: random.Random) -> Iterator[tuple[str, Path, Strike]]:
+    """Give the kind of each fault, the scratch folder for it, and what brings it about."""
+    count, seconds = faults.moments(log), faults.seconds(log)
+    for kind in faults.KINDS:
+        for moment in range(0, count, 1 if kind == "kill" else ERRORS_EVERY):
+            place = unbroken.with_name(f"{kind} at {moment}")
+            yield kind, place, partial(faults.run, kind=kind, moment=moment, watched=place)
+    for _ in range(CLOCK_KILLS):
+        after = draw.uniform(0, seconds)
+        yield (
+            "clock",
+            unbroken.with_name(f"killed after {after:.3f} s"),
+            partial(faults.kill_after, seconds=after),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What gets in and what goes out: which of Gradio's paths are open, how much may be sent, and headers.
+
+Gradio serves more than this page needs, and opens addresses that visitors name: `file=http://...` as a path,
+or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through.
+"""
+
+import json
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# The first part of the paths that are open, under the root and under /gradio_api.
+PAGE = {"", "assets", "config", "favicon.ico", "manifest.json", "robots.txt", "static", "theme.css"}
+API = {
+    "api", "app_id", "call", "cancel", "file", "heartbeat", "info", "login_check", "mcp", "openapi.json",
+    "queue", "reset", "run", "startup-events", "stream", "theme.css", "upload", "upload_progress",
+}  # fmt: skip
+MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of an upload of many files
+
+FRAMES = "'self' https://huggingface.co https://*.hf.space"  # the hub shows a Space in a frame
+HEADERS = {
+    # Gradio's page has scripts and styles inline, and builds functions of text.
+    "Content-Security-Policy": "default-src 'self' data: blob:; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {FRAMES}",
+    "Permissions-Policy": "camera=(), geolocation=(), payment=(), usb=()",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Gate:
+    """An ASGI middleware in front of Gradio."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer why not."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        if not is_open(scope["path"]):
+            await _refuse(404, "There is nothing here.")(scope, receive, send_guarded)
+            return
+        upload = scope["path"].rstrip("/").endswith("/upload")
+        body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
+        try:
+            if scope["method"] == "POST" and not upload and names_address(await body.read()):
+                refusal = _refuse(400, "Send the recording itself: addresses are not opened here.")
+                await refusal(scope, receive, send_guarded)
+            else:
+                await self.app(scope, body.receive, send_guarded)
+        except ClientDisconnect:
+            if body.left >= 0:
+                raise
+            await _refuse(413, "This is more than can be sent at once.")(scope, receive, send_guarded)
+
+
+class Body:
+    """A request's body, of which no more than so many bytes are taken."""
+
+    def __init__(self, receive: Receive, most: int):
+        self._receive, self.left = receive, most
+        self._read: list[Message] = []
+
+    async def receive(self) -> Message:
+        """Give the next message; once there is too much, as if the sender had gone."""
+        return self._read.pop(0) if self._read else await self._next()
+
+    async def read(self) -> bytes:
+        """Read the body and keep its messages.
+
+        Raises:
+            ClientDisconnect: it is too much, or the sender has gone.
+        """
+        message = {"more_body": True}
+        while message.get("more_body"):
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._read.append(message)
+        return b"".join(message.get("body", b"") for message in self._read)
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self.left -= len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self.left < 0 else message
+
+
+def is_open(path: str) -> bool:
+    """Whether a path leads to something that this page needs."""
+    first, _, rest = path.lstrip("/").partition("/")
+    if first != "gradio_api":
+        return first in PAGE
+    name, equals, value = rest.partition("=")
+    if equals:
+        return name == "file" and "://" not in value and not value.startswith("//")
+    return rest.partition("/")[0] in API
+
+
+def names_address(body: bytes) -> bool:
+    """Whether a call's JSON holds a file whose path is an address."""
+    try:
+        waiting = [json.loads(body)]
+    except (ValueError, RecursionError):  # Gradio says what is wrong with it
+        return False
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "://" in str(value.get("path", "")):
+                return True
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return False
+
+
+def _refuse(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"detail": sentence}, status)

@@ -1,0 +1,63 @@
+"""Where visitors' recordings lie while they are heard: in one folder, which goes when the app ends.
+
+Gradio deletes what it was given after a while and at its end, but not what a visitor broke off to send, nor
+anything once it is killed. So everything temporary lies in this folder, old files in it are swept, and a
+folder whose app is no longer there is removed by the next one.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+PREFIX = "speech-emotion-"  # and the number of the process
+EVERY_SECONDS, OLD_SECONDS = 600, 2400  # also what Gradio's `delete_cache` is set to
+
+FOLDER = Path(tempfile.gettempdir(), f"{PREFIX}{os.getpid()}")
+UPLOADS = FOLDER / "uploads"
+
+
+def claim() -> None:
+    """Make the folder, and have Gradio, which must not be imported before, and everything else use it."""
+    for folder in FOLDER.parent.glob(f"{PREFIX}*"):
+        if folder == FOLDER or not _runs(folder.name.removeprefix(PREFIX)):
+            shutil.rmtree(folder, ignore_errors=True)
+    UPLOADS.mkdir(parents=True)
+    FOLDER.chmod(0o700)
+    os.environ["GRADIO_TEMP_DIR"], tempfile.tempdir = str(UPLOADS), str(FOLDER)
+    atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+
+def keep_swept() -> None:
+    """Sweep the uploads from time to time; what lies there already belongs to the page."""
+    own = set(UPLOADS.rglob("*"))
+
+    def sweep_on() -> None:
+        while True:
+            time.sleep(EVERY_SECONDS)
+            sweep(UPLOADS, own, OLD_SECONDS)
+
+    threading.Thread(target=sweep_on, daemon=True).start()
+
+
+def sweep(folder: Path, kept: set[Path], seconds: float) -> None:
+    """Remove the files under a folder that are older than so many seconds, but for some that are kept."""
+    for path in folder.rglob("*"):
+        try:
+            if path not in kept and path.is_file() and time.time() - path.stat().st_ctime > seconds:
+                path.unlink()
+        except FileNotFoundError:  # Gradio was faster
+            continue
+
+
+def _runs(number: str) -> bool:
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # it runs, as somebody else
+        return True
+    return True
