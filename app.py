@@ -39,7 +39,7 @@ from speech_emotion.audio import MAX_BYTES  # noqa: E402
 KEPT = (temporary.EVERY_SECONDS, temporary.OLD_SECONDS)  # files are looked at so often, and go when so old
 STYLE = Path(__file__).parent / "screens" / "style.css"
 VISITORS = 4  # served at once, so that one long recording keeps nobody waiting
-WAITING = 40  # requests that can wait for that; who comes then is asked to try again
+WAITING = 200  # requests that can wait for that; who comes then is asked to try again
 FINISH_SECONDS = 25  # for what is under way when the app is told to stop; the hub gives it 30
 INTRO = f"""
 # What does this voice express?

@@ -55,7 +55,7 @@ def main() -> None:
         starts.append(seconds)
         clips = write_clips(options.data, Path(folder))
         expected = expect(clips)
-        visit(Client(address, verbose=False), clips[:3], expected)  # warm
+        visit(enter(address), clips[:3], expected)  # warm
         before = memory_mb(app)
         figures = {
             "ready_after_seconds": round(statistics.median(starts), 1),
@@ -115,8 +115,8 @@ def expect(clips: list[Path]) -> dict[Path, dict[str, float] | None]:
 
 def send(address: str, visitors: int, each: int, clips: list[Path], expected: dict) -> dict:
     """Let visitors send clips at the same time; give their waits in seconds, and the losses."""
+    clients = [enter(address) for _ in range(visitors)]
     with ThreadPoolExecutor(visitors) as pool:
-        clients = list(pool.map(lambda _: Client(address, verbose=False), range(visitors)))
         own = [
             [clips[(number * each + turn) % len(clips)] for turn in range(each)] for number in range(visitors)
         ]
@@ -134,6 +134,11 @@ def send(address: str, visitors: int, each: int, clips: list[Path], expected: di
         "p95_seconds": round(statistics.quantiles(waits, n=20)[-1], 2),
         "requests_per_second": round(len(outcomes) / seconds, 1),
     }
+
+
+def enter(address: str) -> Client:
+    """Open the app as a program does, patient with a machine that serves it and all its visitors."""
+    return Client(address, verbose=False, httpx_kwargs={"timeout": 120})
 
 
 def visit(client: Client, clips: list[Path], expected: dict) -> list[tuple[float, str]]:
@@ -154,7 +159,7 @@ def visit(client: Client, clips: list[Path], expected: dict) -> list[tuple[float
 def follow(address: str, clips: list[Path], folder: Path) -> dict:
     """Send a voice piece by piece; give how long each answer took to come back, transport included."""
     voice = np.concatenate([soundfile.read(clip, dtype="float32")[0] for clip in clips])
-    size, client, times = int(CHUNK_SECONDS * SAMPLE_RATE), Client(address, verbose=False), []
+    size, client, times = int(CHUNK_SECONDS * SAMPLE_RATE), enter(address), []
     for number in range(CHUNKS):
         piece = folder / "piece.wav"
         soundfile.write(piece, voice[number * size : (number + 1) * size], SAMPLE_RATE)
