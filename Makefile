@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test setup data
+.PHONY: app test setup data audit
 
 app: .venv/installed
 	$(BIN)/python app.py
@@ -13,6 +13,9 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest
 
 setup: .venv/installed
+
+audit: .venv/installed-dev
+	$(BIN)/python benchmarks/audit.py
 
 data: .venv/installed
 	$(BIN)/python -m data_prep --corpora corpora --output data/emotion

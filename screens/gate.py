@@ -1,8 +1,8 @@
 """What gets in and what goes out: which of Gradio's paths are open, how much may be sent, and headers.
 
 Gradio serves more than this page needs, and opens addresses that visitors name: `file=http://...` as a path,
-or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through; and of the files
-on this machine only those that were uploaded can be named.
+or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through; and of the
+files on this machine only those that were uploaded can be named.
 """
 
 import json
