@@ -8,7 +8,9 @@ A program asks the endpoints that the last screen lists:
     gradio_client.Client(url).predict(handle_file("clip.wav"), "wav2vec2", api_name="/classify")
 """
 
+import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -108,10 +110,15 @@ def serve(**options) -> gr.Blocks:
 
 
 def stop(page: gr.Blocks) -> None:
-    """Let nobody in any more, and give what is under way its time to end."""
+    """Let nobody in any more, give what is under way its time to end, and end."""
     page.server.should_exit = True
     page.app.stop_event.set()  # visitors who only look on are let go
     page.server.thread.join(FINISH_SECONDS)
+    temporary.release()
+    sys.stdout.flush()
+    os._exit(
+        0
+    )  # a thread that still judges, though nobody waits for it, would crash the interpreter's own end
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""Break training, preparation and measuring at every moment, and count what is lost.
+"""Break training, preparation and measuring moment after moment, and count what is lost.
 
-    python benchmarks/faults.py
+    python benchmarks/faults.py            # at every moment: hundreds of faults
+    python benchmarks/faults.py --every 5  # at every fifth
 
 Each work is done on the tests' miniature corpora in a folder that holds another model or dataset. It is
-killed at each moment at which it changes that folder, and at random ones by the clock; and from every third
-such moment on, the disk is full or writing is denied. A fault counts as a loss where the folder is afterwards
+killed at moments at which it changes that folder, and at random ones by the clock; and from every third such
+moment on, the disk is full or writing is denied. A fault counts as a loss where the folder is afterwards
 neither as it was before nor whole, where it does not end in a sentence, or where the same command, given
 again, does not end in the same bytes as a run without faults. Needs requirements-dev.txt. Writes
 results/faults.json.
 """
 
+import argparse
 import random
 import shutil
 import sys
@@ -29,13 +31,18 @@ from conftest import make_corpora, make_model, voice, write_wav  # noqa: E402
 
 from data_prep.build import build_dataset  # noqa: E402
 
-CLOCK_KILLS = 10  # of each work
+CLOCK_KILLS = 5  # of each work
 ERRORS_EVERY = 3  # moments
 Strike = Callable[[Callable[[], None], Path], int]
 
 
 def main() -> None:
     """Inject every fault and write down the losses."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--every", type=int, default=1, help="moment that work is killed at")
+    every = parser.parse_args().every
     torch.set_num_threads(1)  # a process that is forked must not wait for threads that are not there
     figures = {"faults": 0, "losses": [], "works": {}}
     with tempfile.TemporaryDirectory() as scratch:
@@ -43,7 +50,7 @@ def main() -> None:
             log, unbroken = Path(scratch, "log"), Path(scratch, name)
             whole = work.finish(unbroken, log)
             count = dict.fromkeys((*faults.KINDS, "clock"), 0)
-            for kind, place, strike in plan(unbroken, log, random.Random(name)):
+            for kind, place, strike in plan(unbroken, log, every, random.Random(name)):
                 count[kind] += 1
                 if lost := work.suffer(place, log, whole, strike):
                     figures["losses"].append({"work": name, "fault": place.name, "loss": lost})
@@ -64,18 +71,18 @@ def make_works(folder: Path) -> dict[str, faults.Work]:
     model = make_model(folder / "model")
     faults.training(data, None).finish(folder / "first", folder / "log")
     return {
-        "training": faults.training(data, model),
-        "refit on kept states": faults.training(data, model, "--kept_copies=1", "--refit"),
         "preparation": faults.preparation(corpora, other),
         "measurement": faults.measurement(data, folder / "first" / "made"),
+        "training": faults.training(data, model),
+        "refit on kept states": faults.training(data, model, "--kept_copies=1", "--refit"),
     }
 
 
-def plan(unbroken: Path, log: Path, draw: random.Random) -> Iterator[tuple[str, Path, Strike]]:
+def plan(unbroken: Path, log: Path, every: int, draw: random.Random) -> Iterator[tuple[str, Path, Strike]]:
     """Give the kind of each fault, the scratch folder for it, and what brings it about."""
     count, seconds = faults.moments(log), faults.seconds(log)
     for kind in faults.KINDS:
-        for moment in range(0, count, 1 if kind == "kill" else ERRORS_EVERY):
+        for moment in range(0, count, every if kind == "kill" else every * ERRORS_EVERY):
             place = unbroken.with_name(f"{kind} at {moment}")
             yield kind, place, partial(faults.run, kind=kind, moment=moment, watched=place)
     for _ in range(CLOCK_KILLS):

@@ -1,15 +1,20 @@
 """What gets in and what goes out: which of Gradio's paths are open, how much may be sent, and headers.
 
 Gradio serves more than this page needs, and opens addresses that visitors name: `file=http://...` as a path,
-or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through.
+or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through; and of the
+files on this machine only those that were uploaded can be named.
 """
 
 import json
+import os
+from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from screens.temporary import UPLOADS
 
 # The first part of the paths that are open, under the root and under /gradio_api.
 PAGE = {"", "assets", "config", "favicon.ico", "manifest.json", "robots.txt", "static", "theme.css"}
@@ -54,15 +59,14 @@ class Gate:
         upload = scope["path"].rstrip("/").endswith("/upload")
         body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
         try:
-            if scope["method"] == "POST" and not upload and names_address(await body.read()):
-                refusal = _refuse(400, "Send the recording itself: addresses are not opened here.")
+            if scope["method"] == "POST" and not upload and names_another_place(await body.read()):
+                refusal = _refuse(400, "Send the recording itself: addresses and paths are not opened here.")
                 await refusal(scope, receive, send_guarded)
             else:
                 await self.app(scope, body.receive, send_guarded)
         except ClientDisconnect:
-            if body.left >= 0:
-                raise
-            await _refuse(413, "This is more than can be sent at once.")(scope, receive, send_guarded)
+            if body.left < 0:  # else nobody is there any more
+                await _refuse(413, "This is more than can be sent at once.")(scope, receive, send_guarded)
 
 
 class Body:
@@ -107,8 +111,8 @@ def is_open(path: str) -> bool:
     return rest.partition("/")[0] in API
 
 
-def names_address(body: bytes) -> bool:
-    """Whether a call's JSON holds a file whose path is an address."""
+def names_another_place(body: bytes) -> bool:
+    """Whether a call's JSON holds a file that is not one of the uploads."""
     try:
         waiting = [json.loads(body)]
     except (ValueError, RecursionError):  # Gradio says what is wrong with it
@@ -116,7 +120,8 @@ def names_address(body: bytes) -> bool:
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if "://" in str(value.get("path", "")):
+            path = value.get("path")
+            if isinstance(path, str) and not Path(os.path.normpath(path)).is_relative_to(UPLOADS):
                 return True
             waiting.extend(value.values())
         elif isinstance(value, list):

@@ -28,7 +28,12 @@ def claim() -> None:
     UPLOADS.mkdir(parents=True)
     FOLDER.chmod(0o700)
     os.environ["GRADIO_TEMP_DIR"], tempfile.tempdir = str(UPLOADS), str(FOLDER)
-    atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+    atexit.register(release)
+
+
+def release() -> None:
+    """Remove the folder."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def keep_swept() -> None:

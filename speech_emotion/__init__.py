@@ -8,10 +8,14 @@ What needs torch is imported when it is asked for: preparing a dataset needs non
 `import speech_emotion.models`, transformers' Auto classes and `pipeline()` learn the CNNs.
 """
 
+import os
 from importlib import import_module
 
 from speech_emotion.audio import AudioError, load_audio
 from speech_emotion.labels import POLICY, SCHEMES, map_label
+
+# ONNX Runtime, which finds speech, otherwise reports to its makers; it reads this when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ON_DEMAND = {
     "EmotionClassifier": "speech_emotion.inference",

@@ -1,6 +1,7 @@
 """Folders and files that are whole or not there, however the process ends that writes them."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ def write_whole(path: Path, text: str) -> None:
 
 def say(error: Exception, place: Path) -> str:
     """Put into words, without a full stop, what could not be read or written, and where; else at `place`."""
+    if isinstance(error, shutil.Error):  # of many files: source, target and what happened
+        return re.sub(r"^\[Errno \d+\] ", "", str(error.args[0][0][2]))
     if number := getattr(error, "errno", None):
         return f"{os.strerror(number)}: {error.filename or place}"
     return str(error).strip().partition("\n")[0].rstrip(".")

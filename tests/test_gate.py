@@ -192,7 +192,7 @@ def test_no_address_is_opened_for_a_visitor(app, canary, speech):
     ):  # fmt: skip
         assert app.ask("GET", path).status in (404, 405), path
     file = {"path": address, "meta": {"_type": "gradio.FileData"}}
-    deep = {"path": "x", "meta": {"_type": "gradio.FileData"}, "url": {"path": address}}
+    deep = {"path": None, "meta": {"_type": "gradio.FileData"}, "url": {"path": address}}
     config = json.loads(app.ask("GET", "/config").content)
     number = next(each["id"] for each in config["dependencies"] if each["api_name"] == "classify")
     for endpoint, body in (
@@ -206,7 +206,7 @@ def test_no_address_is_opened_for_a_visitor(app, canary, speech):
     ):
         answer = app.ask("POST", f"/gradio_api/{endpoint}", body)
         assert (answer.status, answer.content) == (
-            400, '{"detail":"Send the recording itself: addresses are not opened here."}',
+            400, '{"detail":"Send the recording itself: addresses and paths are not opened here."}',
         ), endpoint  # fmt: skip
     escaped = json.dumps({"data": [file, "cnn"]}).replace("http", "\\u0068ttp")
     answer = app.ask("POST", "/gradio_api/call/classify", escaped, **{"Content-Type": "application/json"})
@@ -220,8 +220,9 @@ def test_no_path_that_a_visitor_names_is_opened(endpoint, app):
     for path in ("/etc/passwd", f"{ROOT}/README.md", "app.py", f"{ROOT}/models/cnn/report.json", "/dev/zero"):
         file = {"path": path, "orig_name": "a.wav", "meta": {"_type": "gradio.FileData"}}
         answer = app.call(endpoint, [file] if endpoint == "batch" else file)
-        assert "event: complete" not in answer, path
-        assert "root:" not in answer
+        assert answer == '{"detail":"Send the recording itself: addresses and paths are not opened here."}', (
+            path
+        )
 
 
 def test_a_name_that_leads_elsewhere_stays_in_the_folder(app, speech):
@@ -262,53 +263,56 @@ def test_other_pages_cannot_read_the_answers_and_no_header_is_missing(app):
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
 
 
-def test_who_comes_when_all_places_are_taken_is_asked_to_try_again_and_who_is_heard_is_answered(
-    tmp_path, speech
-):
-    with running(tmp_path / "app") as app:
-        [path] = json.loads(app.upload("a.wav", speech).content)
-        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        body = {"data": [file, "wav2vec2"]}
-        first = json.loads(app.ask("POST", "/gradio_api/call/classify", body).content)["event_id"]
-        answers = []
-        waiting = threading.Thread(
-            target=lambda: answers.append(app.ask("GET", f"/gradio_api/call/classify/{first}").content)
-        )
-        waiting.start()
-        statuses = []
-        while 503 not in statuses and len(statuses) < 400:
-            statuses.append(app.ask("POST", "/gradio_api/call/timeline", body).status)
-        assert statuses[-1] == 503
-        assert 40 <= len(statuses) < 400
-        app.process.send_signal(signal.SIGTERM)
-        waiting.join(60)
-        assert "event: complete" in answers[0]
-        assert app.stop() == 0
-
-
-def test_nothing_of_a_visitor_stays_behind(tmp_path, speech):
+def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answered(tmp_path, speech):
     before = {path.name for path in ROOT.iterdir()}
+    killed = Running(tmp_path / "app")
+    killed.upload(f"{SECRET}.wav", speech)
+    killed.stop(signal.SIGKILL)
+    assert any(SECRET in str(path) for path in killed.files())
     with running(tmp_path / "app") as app:
-        [path] = json.loads(app.upload(f"{SECRET}.wav", speech).content)
-        good = {"path": path, "orig_name": f"{SECRET}.wav", "meta": {"_type": "gradio.FileData"}}
-        [path] = json.loads(app.upload(f"{SECRET}.mp3", b"no sound at all").content)
-        bad = {"path": path, "orig_name": f"{SECRET}.mp3", "meta": {"_type": "gradio.FileData"}}
+        assert not any(SECRET in str(path) for path in app.files())  # it has cleared up after the other
+        good = given(app.upload(f"{SECRET}.wav", speech))
+        bad = given(app.upload(f"{SECRET}.mp3", b"no sound at all"))
         for endpoint in ("classify", "timeline", "live"):
             assert "event: complete" in app.call(endpoint, good), endpoint
             assert "event: error" in app.call(endpoint, bad), endpoint
         assert SECRET in app.call("batch", [good, bad])
-        app.call("classify", {"path": f"/{SECRET}.wav", "meta": {"_type": "gradio.FileData"}})
+        app.call("classify", good | {"path": f"/{SECRET}.wav"})
         break_off(app, f"{SECRET}-half.wav")
         uploads = next(app.temporary.glob("speech-emotion-*")) / "uploads"
-        assert len(app.files()) >= 3
-        assert all(path.is_relative_to(uploads) for path in app.files() if path.suffix or SECRET in str(path))
-        assert app.stop() == 0
-        assert app.files() == []
+        assert len([path for path in app.files() if SECRET in str(path)]) >= 2
+        assert all(path.is_relative_to(uploads) for path in app.files() if SECRET in str(path))
+        fill_the_queue_and_end(app, {"data": [good, "wav2vec2"]})
+        assert [path for path in app.files() if app.temporary in path.parents] == []
         assert SECRET not in app.log.read_text()
         assert not app.asked.exists(), app.asked.read_text()
     assert {path.name for path in ROOT.iterdir()} == before
-    sound = speech[1000:2000]
-    assert not any(sound in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(speech[1000:2000] in path.read_bytes() for path in left)
+    assert not any("onnxruntime" in path.name for path in left)  # its reports to its makers
+
+
+def given(answer: http.client.HTTPResponse) -> dict:
+    [path] = json.loads(answer.content)
+    return {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
+
+
+def fill_the_queue_and_end(app: Running, body: dict) -> None:
+    """Who comes when all places are taken is asked to try again; who has one when the app ends is answered."""
+    first = json.loads(app.ask("POST", "/gradio_api/call/classify", body).content)["event_id"]
+    answers = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(app.ask("GET", f"/gradio_api/call/classify/{first}").content)
+    )
+    waiting.start()
+    statuses = []
+    while 503 not in statuses and len(statuses) < 400:
+        statuses.append(app.ask("POST", "/gradio_api/call/timeline", body).status)
+    assert statuses.index(503) >= 40
+    app.process.send_signal(signal.SIGTERM)
+    waiting.join(60)
+    assert "event: complete" in answers[0]
+    assert app.stop() == 0
 
 
 def break_off(app: Running, name: str) -> None:
@@ -319,15 +323,6 @@ def break_off(app: Running, name: str) -> None:
             b"Content-Type: multipart/form-data; boundary=m\r\n\r\n" + head.encode() + bytes(200_000)
         )
         time.sleep(0.5)
-
-
-def test_what_a_killed_app_left_the_next_one_removes(tmp_path, speech):
-    with running(tmp_path / "app") as app:
-        app.upload(f"{SECRET}.wav", speech)
-        app.stop(signal.SIGKILL)
-        assert any(SECRET in str(path) for path in app.files())
-    with running(tmp_path / "app") as app:
-        assert not any(SECRET in str(path) for path in app.files())
 
 
 def test_old_files_are_swept_and_the_pages_own_stay(tmp_path):
