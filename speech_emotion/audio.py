@@ -29,6 +29,7 @@ MAX_SECONDS = 60.0  # a longer clip is refused
 MAX_RECORDING_SECONDS = 3600.0  # a longer recording is refused, where recordings are read block by block
 MIN_SPEECH_SECONDS = 0.5  # shortest sound, silence trimmed, that a classifier is asked about
 SILENCE_DBFS = -50.0  # a clip whose peak stays below this is silence
+DIGITAL_SILENCE = 1e-4  # -80 dBFS: three steps of 16 bits, less than any room has
 TRIM_DB = 30.0  # dB below the loudest frame; the threshold used in the literature on EmoV-DB
 FRAME_LENGTH = SAMPLE_RATE * 25 // 1000  # 25 ms, frames on which level is measured
 HOP_LENGTH = SAMPLE_RATE * 10 // 1000  # 10 ms
@@ -172,6 +173,9 @@ def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
     Returns:
         A view of `audio`; all of it where it is shorter than a frame or digitally silent.
     """
+    # From the first sound on, so that what lies before it does not decide where the frames begin.
+    heard = np.flatnonzero(np.abs(audio) > DIGITAL_SILENCE)
+    audio = audio[heard[0] : heard[-1] + 1] if heard.size else audio
     if audio.size < FRAME_LENGTH:
         return audio
     frames = np.lib.stride_tricks.sliding_window_view(audio, FRAME_LENGTH)[::HOP_LENGTH]
@@ -279,13 +283,14 @@ def _open_file(path: Path) -> tuple[BinaryIO, int]:
     name = reprlib.repr(path.name)
     try:
         facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise AudioError(f"{name} is not a file.")
-        return path.open("rb"), facts.st_size
+        file = path.open("rb") if stat.S_ISREG(facts.st_mode) else None
     except OSError as error:
         raise AudioError(f"The file {name} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a zero byte in its name
         raise AudioError(f"The file {name} cannot be read: no file has such a name.") from error
+    if file is None:
+        raise AudioError(f"{name} is not a file.")
+    return file, facts.st_size
 
 
 def _decode(source: str | PathLike | bytes, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:

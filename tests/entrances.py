@@ -144,7 +144,7 @@ def served(**settings: str) -> Iterator[tuple[str, int]]:
         yield address, app.pid
     finally:
         app.terminate()
-        app.wait(10)
+        app.wait(30)
 
 
 def _wait_for(address: str, app: subprocess.Popen) -> None:
