@@ -4,7 +4,7 @@ A checkpoint of the hub, a local folder, or the CNN; each with the same recipe (
 in its `report.json`):
 
     accelerate launch train.py --model facebook/wav2vec2-base --model_dir models/wav2vec2 --bf16
-    accelerate launch train.py --model cnn --model_dir models/cnn --bf16 --num_train_epochs 40
+    accelerate launch train.py --model cnn --model_dir models/cnn --teacher outputs/distilled --kept_copies 4
     accelerate launch train.py --model cnn-mfcc --model_dir outputs/cnn-mfcc --num_train_epochs 40
 
 Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --cpu
@@ -63,6 +63,7 @@ from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import fit_temperature
 from speech_emotion.models import CNNS, last_linear, new_classifier
 from speech_emotion.summary import summarise
+from speech_emotion.teacher import TaughtTail, Teacher
 from speech_emotion.training import (
     Collator,
     EmotionTrainer,
@@ -138,6 +139,16 @@ class Recipe:
     states: Path = field(
         default=Path("outputs/states"),
         metadata={"help": "folder where --kept_copies keeps what it computes, for this run and later ones"},
+    )
+    teacher: str | None = field(
+        default=None,
+        metadata={
+            "help": "wav2vec2 or HuBERT encoder whose states of the training clips the CNN learns to predict "
+            "beside their labels; needs --kept_copies"
+        },
+    )
+    teacher_weight: float = field(
+        default=10.0, metadata={"help": "of the teacher's lessons, relative to the loss of the labels"}
     )
     lora_rank: int = field(
         default=0, metadata={"help": "tune low-rank additions to the attention instead of its weights (peft)"}
@@ -283,7 +294,8 @@ def train(
     training = {
         "command": f"accelerate launch {shlex.join(sys.argv)}",
         "base": recipe.model,
-        "distillation": describe_distillation(recipe.model),
+        "teacher": recipe.teacher,
+        "distillation": describe_distillation(recipe.teacher or recipe.model),
         "data": describe_rows(splits["train"]),
         "protocol": protocol or "as prepared",
         "speakers": sorted(set(splits["train"]["speaker"])),
@@ -322,6 +334,8 @@ def fit(
         hearing = hear_sound(recipe, model, extractor, splits)
     else:
         hearing = hear_states(recipe, args, model, extractor, splits)
+    if recipe.teacher:
+        new_parameters |= {*hearing.model.parameters()}  # the lesson's, too
     weights = balance(splits["train"]) if recipe.balance else None
     if recipe.linear_probe:
         plain = DataLoader(hearing.plain, args.per_device_eval_batch_size, collate_fn=hearing.collate)
@@ -395,7 +409,12 @@ def hear_states(
     copies = recipe.kept_copies if recipe.augmentation else 0
     model.to(args.device)
     try:
-        tail = SpectrogramTail(model) if recipe.model in CNNS else EncoderTail(model, recipe.frozen_layers)
+        if recipe.teacher:
+            tail, teach = TaughtTail(model, recipe.teacher_weight), ask_teacher(recipe, args, model, splits)
+        elif recipe.model in CNNS:
+            tail, teach = SpectrogramTail(model), None
+        else:
+            tail, teach = EncoderTail(model, recipe.frozen_layers), None
     except ValueError as error:
         raise SystemExit(str(error)) from error
     with args.main_process_first():
@@ -403,10 +422,29 @@ def hear_states(
         states = FrozenStates(tail, extractor, WINDOW_SECONDS, recipe.states, batch)
         states.add(splits["train"], copies)
         states.add(splits["validation"], copies=0)
-    training, plain = [StateDataset(states, splits["train"], number) for number in (copies, 0)]
-    return Hearing(
-        tail, collate_states, training, plain, StateDataset(states, splits["validation"], copies=0)
-    )
+    training = StateDataset(states, splits["train"], copies, teach)
+    plain, validation = [StateDataset(states, splits[name], copies=0) for name in ("train", "validation")]
+    return Hearing(tail, collate_states, training, plain, validation)
+
+
+def ask_teacher(
+    recipe: Recipe, args: Arguments, model: PreTrainedModel, splits: DatasetDict
+) -> Callable[[str, int], torch.Tensor]:
+    """Let the teacher hear the training clips; gives what a `StateDataset` asks for lessons.
+
+    Raises:
+        ValueError: there is no such encoder.
+    """
+    labels = splits["train"].features["emotion"].names
+    encoder, extractor, _ = new_classifier(recipe.teacher, labels)  # its head is not asked
+    layers = encoder.config.num_hidden_layers
+    freeze(encoder, layers, args.device.type)
+    batch = args.per_device_eval_batch_size
+    tail = EncoderTail(encoder.to(args.device), layers)
+    with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+        states = FrozenStates(tail, extractor, WINDOW_SECONDS, recipe.states, batch)
+        states.add(splits["train"], copies=0)
+    return Teacher(states, splits["train"], model.stride).get
 
 
 def parse_arguments() -> tuple[Recipe, Arguments]:
@@ -422,6 +460,8 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
         json.loads(recipe.model_config)
     except ValueError as error:
         raise SystemExit(f"--model_config is not JSON: {error}.") from error
+    if recipe.teacher and (recipe.model != "cnn" or recipe.kept_copies is None):
+        raise SystemExit("--teacher teaches --model cnn, with --kept_copies.")
     if recipe.push_model_to and len(recipe.protocol) > 1:
         raise SystemExit("--push_model_to publishes one model: give one --protocol.")
     frozen = recipe.model in CNNS or recipe.frozen_layers

@@ -5,6 +5,8 @@ batched, on the model's device, and indifferent to the padding that a clip gets 
 clip there is silence.
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -73,6 +75,21 @@ def mfcc(log_mel: torch.Tensor, dct: torch.Tensor) -> torch.Tensor:
         [batch, coefficients, frames], in natural logarithms: librosa's, in decibels, are 10 / ln 10 as large.
     """
     return dct.T @ log_mel
+
+
+def limit_range(log_mel: torch.Tensor, mask: torch.Tensor, range_db: float) -> torch.Tensor:
+    """Raise what is further below a clip's loudest point than this to that level.
+
+    Args:
+        log_mel: natural logarithm of the power in mel bands, [batch, mels, frames].
+        mask: [batch, 1, frames].
+        range_db: in dB.
+
+    Returns:
+        [batch, mels, frames].
+    """
+    loudest = log_mel.masked_fill(mask == 0, -torch.inf).amax((1, 2), keepdim=True)
+    return log_mel.maximum(loudest - range_db / 10 * math.log(10))
 
 
 def frame_mask(attention_mask: torch.Tensor, hop_length: int, frames: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -257,28 +257,41 @@ class StateDataset(torch.utils.data.Dataset):
         states: of at least these rows and copies.
         rows: a split of the dataset.
         copies: draw among the clip itself and so many copies.
+        teach: gives a clip's lessons (see `speech_emotion.teacher`) by its hash and its copy's frames.
     """
 
-    def __init__(self, states: FrozenStates, rows: Dataset, copies: int):
+    def __init__(
+        self,
+        states: FrozenStates,
+        rows: Dataset,
+        copies: int,
+        teach: Callable[[str, int], torch.Tensor] | None = None,
+    ):
         self.states = states
         self.sha256s, self.labels = rows["sha256"][:], rows["emotion"][:]
         self.durations = [min(duration, states.seconds) for duration in rows["duration"]]
         self.copies = copies
+        self.teach = teach
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict:
-        copy = np.random.randint(self.copies + 1)
-        return {"states": self.states.get(self.sha256s[index], copy), "label": self.labels[index]}
+        sha256 = self.sha256s[index]
+        states = self.states.get(sha256, np.random.randint(self.copies + 1))
+        clip = {"states": states, "label": self.labels[index]}
+        return clip | ({"lessons": self.teach(sha256, len(states))} if self.teach else {})
 
 
 def collate_states(clips: list[dict]) -> dict[str, torch.Tensor]:
-    """Batch items of a StateDataset: states padded to the longest, a mask of where each ends, labels."""
-    states = [clip["states"] for clip in clips]
-    lengths = torch.tensor([len(own) for own in states])
-    return {
-        "states": nn.utils.rnn.pad_sequence(states, batch_first=True),
+    """Batch items of a StateDataset: what has frames padded to the longest, a mask of the states, labels."""
+    lengths = torch.tensor([len(clip["states"]) for clip in clips])
+    padded = {
+        name: nn.utils.rnn.pad_sequence([clip[name] for clip in clips], batch_first=True)
+        for name in clips[0]
+        if name != "label"
+    }
+    return padded | {
         "attention_mask": torch.arange(lengths.max()) < lengths[:, None],
         "labels": torch.tensor([clip["label"] for clip in clips]),
     }

@@ -234,12 +234,16 @@ def balance(rows: Dataset) -> np.ndarray:
 
 
 def make_loss(smoothing: float) -> Callable:
-    """Make the cross-entropy with label smoothing, for class indices and for shares of classes alike."""
+    """Make the cross-entropy with label smoothing, for class indices and for shares of classes alike.
+
+    Where a model gives a loss of its own for each clip, as a `TaughtTail` does, that is added.
+    """
 
     def loss(outputs, targets: torch.Tensor, num_items_in_batch: int | None = None) -> torch.Tensor:
         each = nn.functional.cross_entropy(
             outputs.logits.float(), targets, label_smoothing=smoothing, reduction="none"
         )
+        each = each if outputs.loss is None else each + outputs.loss
         return each.mean() if num_items_in_batch is None else each.sum() / num_items_in_batch
 
     return loss

@@ -15,7 +15,7 @@ from transformers import Wav2Vec2Model
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset, read_clip
 from speech_emotion.inference import WINDOW_SECONDS
-from speech_emotion.models import new_classifier
+from speech_emotion.models import load_classifier, new_classifier
 from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
@@ -43,7 +43,11 @@ def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp
             "--output_dir",
             tmp_path / "run",
         ),
-        *("--model_config", '{"widths": [8, 16], "dropout": 0.0, "masks": 0}', "--no_augmentation"),
+        *(
+            "--model_config",
+            '{"widths": [8, 16], "dropout": 0.0, "freq_mask": 0, "time_mask": 0}',
+            "--no_augmentation",
+        ),
         *("--per_device_train_batch_size", 4, "--new_learning_rate", 0.01),
     ]
     train(*arguments, "--num_train_epochs", 2, "--resume_from_checkpoint", "true")  # nothing there yet
@@ -76,6 +80,18 @@ def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
     report = json.loads((tmp_path / "model" / "report.json").read_text())
     assert (report["architecture"], report["parameters"]) == ("MfccCNN", 55_656)
     assert sum(map(sum, report["confusion_matrix"])) == report["clips"]
+
+
+def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
+    train(
+        *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "model", "--refit"),
+        *("--output_dir", tmp_path / "run", "--states", tmp_path / "states", "--kept_copies", 1),
+        *("--teacher", encoder_folder, "--model_config", '{"widths": [8, 16]}', "--num_train_epochs", 2),
+    )
+    report = json.loads((tmp_path / "model" / "report.json").read_text())
+    assert report["training"]["teacher"] == str(encoder_folder)
+    loaded, _ = load_classifier(tmp_path / "model")
+    assert loaded.num_parameters() == report["parameters"]  # the lesson's are none of them
 
 
 def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
@@ -210,6 +226,10 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
     [
         (["--model", "/no/such/model"], "The model '/no/such/model' cannot be loaded"),
         (["--model_config", "{widths"], "--model_config is not JSON"),
+        (
+            ["--model", "cnn", "--teacher", "somewhere"],
+            "--teacher teaches --model cnn, with --kept_copies.",
+        ),
         (
             ["--model", "cnn", "--model_config", '{"input_features": "lpc"}'],
             "input_features is 'lpc'; it can be",

@@ -15,6 +15,7 @@ from speech_emotion.features import (
     chroma,
     frame_mask,
     frame_waves,
+    limit_range,
     mfcc,
     pitch_classes,
     root_mean_square,
@@ -121,3 +122,11 @@ def test_a_mask_ends_where_its_clip_does():
     attention_mask = torch.zeros(2, 1600)
     attention_mask[0], attention_mask[1, :800] = 1, 1
     assert frame_mask(attention_mask, HOP_LENGTH, 11).sum(2).flatten().tolist() == [11, 6]
+
+
+def test_what_is_too_far_below_a_clips_loudest_point_is_raised_and_padding_does_not_count():
+    decibels = torch.tensor([[[0.0, -20.0, -70.0, 30.0]], [[-60.0, -10.0, -80.0, -90.0]]])
+    mask = torch.tensor([[[1.0, 1.0, 1.0, 0.0]], [[1.0, 1.0, 1.0, 1.0]]])
+    limited = limit_range(decibels * math.log(10) / 10, mask, 45.0) * 10 / math.log(10)
+    expected = torch.tensor([[[0.0, -20.0, -45.0, 30.0]], [[-55.0, -10.0, -55.0, -55.0]]])
+    torch.testing.assert_close(limited, expected)
