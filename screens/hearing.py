@@ -8,7 +8,6 @@ from screens.models import classifier
 from speech_emotion import AudioError, ModelError, load_audio
 from speech_emotion.audio import check_speech
 from speech_emotion.occlusion import occlude
-from speech_emotion.plots import plot_hearing
 
 MOST_SECONDS = 20.0  # what a picture shows legibly, and what silencing stretch after stretch can take
 INVITATION = "Record or upload a voice above, then look at what the model hears."
@@ -45,6 +44,8 @@ def lay_out(listen: Listen) -> None:
 
 def show(path: str | None, model: str) -> tuple:
     """Draw a clip of up to twenty seconds, or say why not."""
+    from speech_emotion.plots import plot_hearing  # slow to import: the page opens without it
+
     hidden = gr.Plot(visible=False)
     if path is None:
         return render.refusal("There is no recording yet: record or upload one above."), hidden

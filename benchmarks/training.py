@@ -1,0 +1,158 @@
+"""Measure how fast this recipe trains, beside the one of transformers' `run_audio_classification.py`.
+
+    python benchmarks/training.py --data data/emotion --model outputs/distilled
+
+The same encoder with a new head, its front end frozen, the same clips, batches of eight, learning rate and
+epochs, on the CPU; what each has learnt is scored on the same validation clips. The other recipe is rebuilt
+from that script's defaults: float32, clips decoded when they come, in random order, padded to the longest.
+Ours: bfloat16, clips of about one length together, a fused optimiser; once as one process, once as two with a
+thread each, and once with what lies below the last layer run only once for each clip. Augmentation, label
+smoothing, balancing and averaging of weights are off, so that all of them solve the same task.
+
+Needs requirements-bench.txt. Writes results/training.json.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+from datasets import DatasetDict
+from machine import RESULTS, ROOT, save_result
+from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
+
+from speech_emotion.data import ClipDataset, choose_corpora, open_dataset
+from speech_emotion.engine import count_cores
+from speech_emotion.models import new_classifier
+from speech_emotion.training import Collator, score
+from train import Arguments, Recipe, fit
+
+CORPUS, EPOCHS, BATCH, LEARNING_RATE, SEED = "ravdess speech", 2, 8, 2e-4, 42
+LONGEST_SECONDS = 20.0  # that script's default
+THEIRS = "transformers' recipe"
+OURS = {  # processes, and arguments of train.py
+    "this recipe": (1, ["--frozen_layers", "0"]),
+    "this recipe, two processes": (2, ["--frozen_layers", "0"]),
+    "this recipe, states below the last layer kept": (1, ["--frozen_layers", "2", "--kept_copies", "0"]),
+}
+SAME_TASK = [
+    *("--num_train_epochs", EPOCHS, "--learning_rate", LEARNING_RATE, "--new_learning_rate", LEARNING_RATE),
+    *("--lr_scheduler_type", "linear", "--warmup_steps", 0, "--weight_decay", 0, "--seed", SEED, "--bf16"),
+    *("--label_smoothing_factor", 0, "--no_augmentation", "--no_balance", "--ema_decay", 0),
+    *("--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false"),
+]
+
+
+def main() -> None:
+    """Train in each way, in a process of its own, and write the figures down."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    parser.add_argument("--model", default="outputs/distilled", help="the encoder's folder or hub id")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way:
+        splits = choose_corpora(open_dataset(options.data), [CORPUS])
+        way = train_theirs if options.way == THEIRS else train_ours
+        if figures := way(splits, options):
+            print(json.dumps(figures))
+        return
+    ways = {name: alone(name, options) for name in (THEIRS, *OURS)}
+    for figures in ways.values():
+        ratio = figures["clips_per_second"] / ways[THEIRS]["clips_per_second"]
+        figures["times_as_fast_as_peer"] = round(ratio, 1)
+    figures = {"model": options.model, "clips_of": CORPUS, "epochs": EPOCHS, "batch": BATCH, "ways": ways}
+    save_result(RESULTS / "training.json", figures, ["torch", "transformers", "accelerate"])
+
+
+def alone(name: str, options: argparse.Namespace) -> dict:
+    """Train in one way in processes of its own."""
+    processes, _ = OURS.get(name, (1, None))
+    launch = ["accelerate.commands.launch", "--cpu", "--num_machines", "1", "--num_processes", str(processes)]
+    command = [sys.executable, "-m", *launch, __file__, "--data", options.data, "--model", options.model]
+    done = subprocess.run([*command, "--way", name], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    print(f"{name}: {figures}")
+    return figures
+
+
+def train_theirs(splits: DatasetDict, options: argparse.Namespace) -> dict:
+    """Train as `run_audio_classification.py` does by default."""
+    torch.set_num_threads(count_cores())
+    set_seed(SEED)
+    labels = splits["train"].features["emotion"].names
+    model, extractor, _ = new_classifier(options.model, labels)
+    model.freeze_feature_encoder()
+    clips, unheard = (ClipDataset(splits[name], LONGEST_SECONDS) for name in ("train", "validation"))
+    with tempfile.TemporaryDirectory() as folder:
+        args = TrainingArguments(
+            folder,
+            use_cpu=True,
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=BATCH,
+            learning_rate=LEARNING_RATE,
+            seed=SEED,
+            save_strategy="no",
+            remove_unused_columns=False,
+            label_names=["labels"],
+            disable_tqdm=True,
+        )
+        collate = Collator(extractor)
+        trainer = Trainer(model, args, collate, clips, unheard, compute_metrics=score)
+        started = time.perf_counter()
+        trainer.train()
+        return describe(trainer, len(clips), time.perf_counter() - started, trainer.evaluate())
+
+
+def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
+    """Train as `train.py` does; nothing comes from any process but the first."""
+    processes, arguments = OURS[options.way]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [
+            "--model",
+            options.model,
+            "--output_dir",
+            folder,
+            "--states",
+            f"{folder}/states",
+            *arguments,
+        ]
+        arguments += [
+            *SAME_TASK,
+            "--per_device_train_batch_size",
+            BATCH // processes,
+            "--disable_tqdm",
+            "true",
+        ]
+        recipe, args = HfArgumentParser((Recipe, Arguments)).parse_args_into_dataclasses(
+            [str(argument) for argument in arguments]
+        )
+        torch.set_num_threads(max(1, count_cores() // processes))
+        started = time.perf_counter()
+        trainer, _, _, hearing = fit(recipe, args, splits)
+        seconds = time.perf_counter() - started
+        evaluation = trainer.evaluate(hearing.validation)
+        if trainer.is_world_process_zero():
+            return describe(trainer, len(hearing.training), seconds, evaluation)
+        return None
+
+
+def describe(trainer: Trainer, clips: int, seconds: float, evaluation: dict[str, float]) -> dict:
+    """Sum up a training: how fast, the loss at its end, what it scores on the validation clips."""
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {
+        "clips_per_second": round(EPOCHS * clips / seconds, 1),
+        "seconds": round(seconds, 1),
+        "last_loss": float(losses[-1]),
+        "validation_uar": round(evaluation["eval_uar"], 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
