@@ -66,3 +66,28 @@ def test_what_keeps_from_publishing_is_a_sentence(token, url, name, sentence, hu
     hub.adopt(monkeypatch, token)
     with pytest.raises(PublishError, match=sentence):
         publish_folder(cnn_folder, name)
+
+
+def test_who_dies_while_publishing_leaves_what_was_published_before(hub, cnn_folder, tmp_path, monkeypatch):
+    hub.adopt(monkeypatch)
+    publish_folder(cnn_folder, "you/cnn")
+    before = dict(hub.repositories["models/you/cnn"].files)
+    (tmp_path / "new").mkdir()
+    for file in cnn_folder.iterdir():
+        (tmp_path / "new" / file.name).write_bytes(file.read_bytes() + b" ")
+    after = {file.name: file.read_bytes() for file in (tmp_path / "new").iterdir()}
+    answer = hub.answer
+
+    def die(request):
+        if "/commit/" in request.path:
+            raise ConnectionAbortedError  # nobody hears the end of it
+        answer(request)
+
+    monkeypatch.setattr(hub, "answer", die)
+    monkeypatch.setattr(hub.server, "handle_error", lambda *_: None)
+    with pytest.raises(PublishError, match="is not published"):
+        publish_folder(tmp_path / "new", "you/cnn")
+    assert hub.repositories["models/you/cnn"].files == before
+    monkeypatch.setattr(hub, "answer", answer)
+    publish_folder(tmp_path / "new", "you/cnn")
+    assert hub.repositories["models/you/cnn"].files == after

@@ -1,0 +1,66 @@
+"""Which models the app offers: what is there serves, what is not is said, and tried again."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import ROOT
+
+from speech_emotion.hub import publish_folder
+
+SCRIPT = """
+import time
+from screens import models
+from speech_emotion import ModelError
+
+models.AGAIN_SECONDS, models.PATIENCE_SECONDS = 0.5, 4
+start = time.monotonic()
+models.load_all()
+print(round(time.monotonic() - start), models.serving(), models.missing(), sep="|", flush=True)
+try:
+    models.classifier("you/cnn")
+except ModelError as error:
+    print(error, flush=True)
+while "you/cnn" not in models.serving():
+    time.sleep(0.1)
+print(models.serving(), models.missing(), models.classifier("you/cnn").labels, sep="|", flush=True)
+"""
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["not there", "slow"])
+def test_a_model_that_comes_late_is_missed_in_a_sentence_and_then_served(
+    slow, hub, cnn_folder, tmp_path, monkeypatch
+):
+    hub.adopt(monkeypatch)
+    answer, awake = hub.answer, threading.Event()
+    if slow:
+        publish_folder(cnn_folder, "you/cnn")
+        monkeypatch.setattr(hub, "answer", lambda request: awake.wait(60) and answer(request))
+    environment = os.environ | hub.environment(tmp_path / "home", token="") | {"MODEL_ID": "you/cnn"}
+    command = [sys.executable, "-c", SCRIPT]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE) as process:
+        waited, serving, missing = process.stdout.readline().strip().split("|")
+        said = process.stdout.readline()
+        awake.set()
+        if not slow:
+            publish_folder(cnn_folder, "you/cnn")
+        served = process.stdout.readline().strip()
+    assert int(waited) <= 10
+    assert serving == "['wav2vec2', 'cnn']"
+    reason = "is still being loaded." if slow else "cannot be loaded: you/cnn is not "
+    assert f"The model 'you/cnn' {reason}" in missing
+    assert said.strip() in missing
+    assert served == "['you/cnn', 'wav2vec2', 'cnn']|[]|['happy', 'sad']"
+    assert process.returncode == 0
+
+
+def test_without_a_way_to_the_hub_the_shipped_models_serve(tmp_path):
+    script = SCRIPT.partition("while")[0]
+    settings = {"MODEL_ID": "you/cnn", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | settings, capture_output=True, text=True
+    )
+    assert "|['wav2vec2', 'cnn']|" in result.stdout, result.stderr
+    assert "The model 'you/cnn' " in result.stdout
