@@ -131,13 +131,13 @@ def preparations(paths: Iterable[Path], folder: Path) -> dict[str, Ask]:
 
 
 @contextmanager
-def served(**settings: str) -> Iterator[tuple[str, int]]:
-    """Run the app as `make app` does; give its address and the number of its process."""
+def served(*command: str, **settings: str) -> Iterator[tuple[str, int]]:
+    """Run the app as `make app` does, or by another command; give its address and its process's number."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings |= {"GRADIO_SERVER_PORT": str(port)}
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings)
+    app = subprocess.Popen([sys.executable, *(command or ["app.py"])], cwd=ROOT, env=os.environ | settings)
     address = f"http://127.0.0.1:{port}/"
     try:
         _wait_for(address, app)
