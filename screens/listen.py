@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from screens import render
-from screens.models import DEFAULT, MODELS, classifier, serving
+from screens.models import classifier, serving
 from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.audio import state_seconds, stream_audio
 from speech_emotion.models import ModelError
@@ -30,6 +30,7 @@ class Listen:
     """The components that other screens read: the recording, the model, and the views below them."""
 
     def __init__(self):
+        self.offered = serving()
         with gr.Row(equal_height=False):
             with gr.Column():
                 self.voice = gr.Audio(
@@ -40,7 +41,7 @@ class Listen:
                     elem_id="voice",
                 )
                 self.model = gr.Dropdown(
-                    list(MODELS), value=DEFAULT, label="Model", info="Who listens", elem_id="model"
+                    self.offered, value=self.offered[0], label="Model", info="Who listens", elem_id="model"
                 )
             with gr.Column():
                 self.answer = gr.HTML(render.hint(INVITATION), elem_id="answer")
@@ -48,10 +49,10 @@ class Listen:
         self.timeline = gr.HTML(visible=False, js_on_load=PLAY, elem_id="timeline")
         self.prediction = gr.State()  # of a short recording, as a dict; None otherwise
 
-    def offer(self) -> gr.Dropdown:
-        """Offer the models that are loaded by now."""
+    def offer(self) -> gr.Dropdown | dict:
+        """Offer the models that are loaded by now, where others were when the page was laid out."""
         names = serving()
-        return gr.Dropdown(names, value=names[0])
+        return gr.skip() if names == self.offered else gr.Dropdown(names, value=names[0])
 
     def wire(self) -> None:
         """Answer when a recording or another model comes."""
