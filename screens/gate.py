@@ -26,9 +26,9 @@ MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of
 
 FRAMES = "'self' https://huggingface.co https://*.hf.space"  # the hub shows a Space in a frame
 HEADERS = {
-    # Gradio's page has scripts and styles inline, and builds functions of text.
+    # Gradio has scripts and styles inline, makes functions of text and a microphone's workers of blobs.
     "Content-Security-Policy": "default-src 'self' data: blob:; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {FRAMES}",
     "Permissions-Policy": "camera=(), geolocation=(), payment=(), usb=()",
     "Referrer-Policy": "strict-origin-when-cross-origin",

@@ -53,3 +53,24 @@ def test_no_speaker_is_in_training_and_test_but_where_a_summary_says_so():
         summary = json.loads(file.read_text())
         if "protocols" in summary:
             assert summary["leaks_speakers"] == ("random" in file.stem), file.stem
+
+
+def test_the_readme_states_how_many_faults_lost_nothing():
+    figures = json.loads((ROOT / "benchmarks" / "results" / "faults.json").read_text())
+    counted = sum(count for kinds in figures["works"].values() for count in kinds.values())
+    assert figures["losses"] == []
+    assert figures["faults"] == counted >= 50
+    assert (
+        f"{counted} faults (killed, disk full, writing denied) in preparing, training and measuring" in README
+    )
+    assert f"`{figures['command']}`" in README
+
+
+def test_the_audit_says_what_it_knows_and_no_licence_spreads_to_this_project():
+    audit = json.loads((ROOT / "benchmarks" / "results" / "audit.json").read_text())
+    assert (audit["advisories"] is None) == bool(audit["advisories_unknown_because"])
+    assert not audit["advisories"]
+    named = [name for names in audit["licences"].values() for name in names]
+    assert len(named) == audit["packages"] > 100
+    spreading = [words for words in audit["licences"] if re.search(r"(?<!L)GPL|Affero", words)]
+    assert spreading == [], spreading
