@@ -1,6 +1,7 @@
 import json
 import re
 
+from bad_audio import make_inputs
 from conftest import ROOT
 
 README = " ".join((ROOT / "README.md").read_text().split())
@@ -38,6 +39,17 @@ def test_the_readme_states_how_long_a_visitor_waits():
     assert figures["machine"]["cores"] == 2
     assert figures["p95_seconds"] < 0.5
     assert f"takes {figures['median_seconds']:.2f} seconds (median of {figures['visits']} on 2" in README
+
+
+def test_the_readme_states_what_was_lost_of_bad_inputs():
+    figures = json.loads((ROOT / "benchmarks" / "results" / "inputs.json").read_text())
+    assert figures["losses"] == 0
+    assert len(make_inputs()) == figures["inputs"]
+    limits = f"within {figures['most_seconds']:.0f} seconds and {figures['most_memory_mb']:.0f} MB"
+    assert f"{limits}: 0 losses of {figures['inputs']} files" in README
+    assert f"at each of {figures['entrances']} entrances" in README
+    fuzzed = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text())
+    assert f"{fuzzed['findings']} findings in the {fuzzed['inputs']:,} inputs of its last run" in README
 
 
 def test_the_readme_states_the_calibration_over_the_folds():
