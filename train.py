@@ -410,7 +410,8 @@ def hear_states(
     model.to(args.device)
     try:
         if recipe.teacher:
-            tail, teach = TaughtTail(model, recipe.teacher_weight), ask_teacher(recipe, args, model, splits)
+            teacher = make_teacher(recipe, args, splits, model.stride)
+            tail, teach = TaughtTail(model, teacher.width, recipe.teacher_weight), teacher.get
         elif recipe.model in CNNS:
             tail, teach = SpectrogramTail(model), None
         else:
@@ -427,24 +428,21 @@ def hear_states(
     return Hearing(tail, collate_states, training, plain, validation)
 
 
-def ask_teacher(
-    recipe: Recipe, args: Arguments, model: PreTrainedModel, splits: DatasetDict
-) -> Callable[[str, int], torch.Tensor]:
-    """Let the teacher hear the training clips; gives what a `StateDataset` asks for lessons.
+def make_teacher(recipe: Recipe, args: Arguments, splits: DatasetDict, stride: int) -> Teacher:
+    """Let the encoder that teaches hear the training clips.
 
     Raises:
-        ValueError: there is no such encoder.
+        ValueError: there is no such encoder, or its states cannot be kept.
     """
     labels = splits["train"].features["emotion"].names
     encoder, extractor, _ = new_classifier(recipe.teacher, labels)  # its head is not asked
-    layers = encoder.config.num_hidden_layers
+    layers, batch = encoder.config.num_hidden_layers, args.per_device_eval_batch_size
     freeze(encoder, layers, args.device.type)
-    batch = args.per_device_eval_batch_size
     tail = EncoderTail(encoder.to(args.device), layers)
     with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
         states = FrozenStates(tail, extractor, WINDOW_SECONDS, recipe.states, batch)
         states.add(splits["train"], copies=0)
-    return Teacher(states, splits["train"], model.stride).get
+    return Teacher(states, splits["train"], stride)
 
 
 def parse_arguments() -> tuple[Recipe, Arguments]:

@@ -22,9 +22,12 @@ class Teacher:
         states: of at least these clips.
         rows: the training clips.
         stride: how many frames of a spectrogram get one lesson.
+
+    Attributes:
+        width: how many components a lesson has.
     """
 
-    WIDTH = 128  # components in a lesson
+    WIDTH = 128  # fewer where the encoder's states have fewer
 
     def __init__(self, states: FrozenStates, rows: Dataset, stride: int):
         self.stride = stride
@@ -38,10 +41,11 @@ class Teacher:
         # Halfway to unit variance: small components tell of emotion, too, but the smallest are noise.
         scales = variances**0.25 * variances.sqrt().mean().sqrt()
         projection = directions / deviation[:, None] / scales
+        self.width = len(variances)
         self.components = {sha256: ((own - mean) @ projection).T for sha256, own in clips.items()}
 
     def get(self, sha256: str, frames: int) -> torch.Tensor:
-        """Give the lessons for a copy of a clip, [frames / stride, components], stretched to its length."""
+        """Give the lessons for a copy of a clip, [frames / stride, width], stretched to its length."""
         return nn.functional.adaptive_avg_pool1d(self.components[sha256], -(-frames // self.stride)).T
 
 
@@ -50,14 +54,15 @@ class TaughtTail(SpectrogramTail):
 
     Args:
         model: the CNN.
+        width: of a lesson.
         weight: of the mean squared error, relative to the loss of the label.
     """
 
-    def __init__(self, model: SpectrogramCNN, weight: float):
+    def __init__(self, model: SpectrogramCNN, width: int, weight: float):
         super().__init__(model)
         self.weight = weight
         height = -(-self.width // model.stride)  # rows of the last feature map
-        self.lesson = nn.Linear(model.config.widths[-1] * height, Teacher.WIDTH)
+        self.lesson = nn.Linear(model.config.widths[-1] * height, width)
 
     def forward(
         self, states: torch.Tensor, attention_mask: torch.Tensor, lessons: torch.Tensor | None = None
@@ -67,7 +72,7 @@ class TaughtTail(SpectrogramTail):
         Args:
             states: spectrograms, shape [clips, frames, rows].
             attention_mask: shape [clips, frames]; False where a clip has ended.
-            lessons: what the teacher makes of them, shape [clips, frames / stride, components].
+            lessons: what the teacher makes of them, shape [clips, frames / stride, width].
         """
         rows, mask = states.transpose(1, 2), attention_mask.float().unsqueeze(1)
         hidden, mask = self.model.listen(rows, mask)

@@ -25,7 +25,7 @@ def teacher(encoder_folder, rows, tmp_path, monkeypatch) -> Teacher:
 @pytest.fixture
 def batch(rows, teacher, tmp_path) -> tuple[TaughtTail, dict]:
     model, extractor, _ = new_classifier("cnn", rows.features["emotion"].names)
-    tail = TaughtTail(model, weight=2.0).eval()
+    tail = TaughtTail(model, teacher.width, weight=2.0).eval()
     states = FrozenStates(tail, extractor, 5.0, tmp_path / "cnn", batch_size=3)
     states.add(rows, copies=1)
     clips = StateDataset(states, rows, 1, teacher.get)
