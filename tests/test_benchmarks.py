@@ -86,3 +86,44 @@ def test_the_audit_says_what_it_knows_and_no_licence_spreads_to_this_project():
     assert len(named) == audit["packages"] > 100
     spreading = [words for words in audit["licences"] if re.search(r"(?<!L)GPL|Affero", words)]
     assert spreading == [], spreading
+
+
+def result(name: str) -> dict:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def test_the_readme_states_how_fast_every_contestant_answers():
+    for name, own in result("speed")["clips"].items():
+        cells = [f"{own['median_ms']:.0f} ms", f"{own['p95_ms']:.0f} ms", f"{own['memory_mb']} MB"]
+        cells += [f"{own['times_as_fast_as_peer']}", f"{own['uar']}%"]
+        assert f"| {name} | {' | '.join(cells)} |" in README
+
+
+def test_the_readme_states_how_long_recordings_visitors_and_trainings_take():
+    speed, load, training = result("speed"), result("visitors"), result("training")["ways"]
+    ten, hour = speed["recordings"]["10"], speed["recordings"]["60"]
+    assert f"ten minutes take {ten['seconds']} seconds and {ten['memory_mb']} MB" in README
+    assert f"an hour {hour['seconds']} seconds and {hour['memory_mb']} MB" in README
+    assert f"within {speed['live']['p95_ms']:.0f} ms ({load['live']['p95_ms']:.0f} ms through the app)" in README
+    assert f"answers {load['ready_after_seconds']} seconds after its start" in README
+    few, many = load["few"], load["many"]
+    assert f"{few['visitors']} visitors at once wait {few['median_seconds']} seconds" in README
+    assert f"at most {few['p95_seconds']} for 95 %" in README
+    assert f"Of {many['visitors']} at once" in README
+    assert (many["lost"], few["lost"], many["right"]) == (0, 0, many["visitors"])
+    ratios = [own["times_as_fast_as_peer"] for name, own in training.items() if name.startswith("this")]
+    assert f"{ratios[0]} times as many clips a second" in README
+    assert f"{ratios[1]} times as two processes" in README
+    assert f"{ratios[2]} times where" in README
+
+
+def test_what_is_served_is_as_fast_and_as_steady_as_promised():
+    speed, load = result("speed"), result("visitors")
+    served = speed["clips"]["models/wav2vec2, as served"]
+    assert speed["machine"]["cores"] == 2
+    assert served["median_ms"] <= 25
+    assert served["times_as_fast_as_peer"] >= 10
+    assert speed["recordings"]["10"]["seconds"] < 600 / 50
+    assert speed["live"]["p95_ms"] < 100
+    assert load["few"]["p95_seconds"] < 3
+    assert load["ready_after_seconds"] < 10
