@@ -13,13 +13,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from screens import about, api, compare, conversation, examples, files, hearing, live, programs
+from screens import about, api, compare, conversation, examples, files, hearing, live, programs, uploads
 from screens.listen import Listen
 from screens.models import DEFAULT, classifier
 from speech_emotion.audio import MAX_BYTES
 from speech_emotion.models import ModelError
 
 STYLE = Path(__file__).parent / "screens" / "style.css"
+CLEANING = (uploads.EVERY_SECONDS, uploads.KEPT_SECONDS)
 VISITORS = 4  # served at once, so that one long recording keeps nobody waiting
 INTRO = f"""
 # What does this voice express?
@@ -32,7 +33,7 @@ know. Your recording is processed in memory, deleted within the hour, and used f
 
 def build() -> gr.Blocks:
     """Lay out the page and wire its events."""
-    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=(600, 2400)) as page:
+    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=CLEANING) as page:
         gr.Markdown(INTRO)
         with gr.Tab("Listen"):
             listen = Listen()
@@ -58,6 +59,7 @@ def build() -> gr.Blocks:
 
 def serve(**options) -> tuple:
     """Serve the page, as `gr.Blocks.launch` does; the first visitor should not wait for the model."""
+    uploads.watch()
     try:
         classifier(DEFAULT)
     except ModelError as error:

@@ -45,7 +45,9 @@ def test_the_readme_states_what_was_lost_of_bad_inputs():
     figures = json.loads((ROOT / "benchmarks" / "results" / "inputs.json").read_text())
     assert figures["losses"] == 0
     assert len(make_inputs()) == figures["inputs"]
-    limits = f"within {figures['most_seconds']:.0f} seconds and {figures['most_memory_mb']:.0f} MB"
+    limits = (
+        f"within {figures['most_seconds']:.0f} seconds of one core and {figures['most_memory_mb']:.0f} MB"
+    )
     assert f"{limits}: 0 losses of {figures['inputs']} files" in README
     assert f"at each of {figures['entrances']} entrances" in README
     fuzzed = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text())
