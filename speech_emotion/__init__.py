@@ -8,7 +8,10 @@ What needs torch is imported when it is asked for: preparing a dataset needs non
 `import speech_emotion.models`, transformers' Auto classes and `pipeline()` learn the CNNs.
 """
 
+import os
 from importlib import import_module
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # or onnxruntime, when it is imported, reports to its maker
 
 from speech_emotion.audio import AudioError, load_audio
 from speech_emotion.labels import POLICY, SCHEMES, map_label
