@@ -182,7 +182,7 @@ def make_product(conv: nn.Conv1d) -> nn.Module:
     directions = weight / torch.where(norms == 0, 1.0, norms)
     unlike = []  # outputs that are no multiple of one before
     for index, direction in enumerate(directions):
-        if not unlike or (directions[unlike] @ direction).abs().max() < 1 - PARALLEL:
+        if norms[index] > 0 and not (directions[unlike] @ direction).abs().gt(1 - PARALLEL).any():
             unlike.append(index)
     if 2 * len(unlike) * sum(weight.shape) > weight.numel():
         return make_linear(weight, conv.bias)

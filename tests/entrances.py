@@ -17,6 +17,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from html import unescape
 from pathlib import Path
 
+import psutil
 from conftest import ROOT, speak, write_wav
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -32,7 +33,8 @@ from speech_emotion.timeline import follow
 
 SENTENCE = re.compile(r"[A-Z0-9'][^\n]{8,250}[.?]")
 REFUSAL = re.compile(r"class='refusal' role='alert'>(.*?)</p>")
-MOST_SECONDS = 5.0  # for an answer
+MOST_SECONDS = 5.0  # of processor time for an answer, as other work on the machine does not change it
+MOST_WAIT = 60.0  # seconds until it is there
 MOST_MEMORY = 300.0  # MB, beyond what the process had before
 
 Ask = Callable[[Path], str]
@@ -44,19 +46,20 @@ def find_loss(ask: Ask, path: Path, process: int) -> str | None:
     Args:
         ask: the entrance.
         path: the file.
-        process: number of the process whose memory is watched, where the system says (Linux).
+        process: number of the process that works; its memory is watched where the system says (Linux).
     """
     before = _reset_peak(process)
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), _read_work(process)
     try:
         said = ask(path)
     except Exception as error:  # whatever a person would see as a traceback
         return f"raises {type(error).__name__}: {error}"
-    seconds, memory = time.perf_counter() - start, _read_peak(process) - before
+    wait, seconds = time.perf_counter() - start, _read_work(process) - worked
+    memory = _read_peak(process) - before
     if said and not SENTENCE.fullmatch(said):
         return f"says what is no sentence: {said}"
-    if seconds > MOST_SECONDS:
-        return f"takes {seconds:.1f} s"
+    if seconds > MOST_SECONDS or wait > MOST_WAIT:
+        return f"takes {seconds:.1f} s of {wait:.1f} s"
     if memory > MOST_MEMORY:
         return f"takes {memory:.0f} MB"
     return None
@@ -182,6 +185,11 @@ def _printed(*arguments: object) -> str:
 
 def _capitalised(reason: str) -> str:
     return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else ""
+
+
+def _read_work(process: int) -> float:
+    times = psutil.Process(process).cpu_times()
+    return times.user + times.system
 
 
 def _reset_peak(process: int) -> float:

@@ -45,7 +45,9 @@ def test_the_readme_states_what_was_lost_of_bad_inputs():
     figures = json.loads((ROOT / "benchmarks" / "results" / "inputs.json").read_text())
     assert figures["losses"] == 0
     assert len(make_inputs()) == figures["inputs"]
-    limits = f"within {figures['most_seconds']:.0f} seconds and {figures['most_memory_mb']:.0f} MB"
+    limits = (
+        f"within {figures['most_seconds']:.0f} seconds of one core and {figures['most_memory_mb']:.0f} MB"
+    )
     assert f"{limits}: 0 losses of {figures['inputs']} files" in README
     assert f"at each of {figures['entrances']} entrances" in README
     fuzzed = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text())
@@ -104,7 +106,9 @@ def test_the_readme_states_how_long_recordings_visitors_and_trainings_take():
     ten, hour = speed["recordings"]["10"], speed["recordings"]["60"]
     assert f"ten minutes take {ten['seconds']} seconds and {ten['memory_mb']} MB" in README
     assert f"an hour {hour['seconds']} seconds and {hour['memory_mb']} MB" in README
-    assert f"within {speed['live']['p95_ms']:.0f} ms ({load['live']['p95_ms']:.0f} ms through the app)" in README
+    assert (
+        f"within {speed['live']['p95_ms']:.0f} ms ({load['live']['p95_ms']:.0f} ms through the app)" in README
+    )
     assert f"answers {load['ready_after_seconds']} seconds after its start" in README
     few, many = load["few"], load["many"]
     assert f"{few['visitors']} visitors at once wait {few['median_seconds']} seconds" in README
