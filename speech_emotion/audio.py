@@ -173,10 +173,6 @@ def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
     Returns:
         A view of `audio`; all of it where it is shorter than a frame or digitally silent.
     """
-    # From the first sound on, so that what lies before it does not decide where the frames begin.
-    level = np.abs(audio)
-    heard = np.flatnonzero(level > DIGITAL_SILENCE * level.max(initial=0))
-    audio = audio[heard[0] : heard[-1] + 1] if heard.size else audio
     if audio.size < FRAME_LENGTH:
         return audio
     frames = np.lib.stride_tricks.sliding_window_view(audio, FRAME_LENGTH)[::HOP_LENGTH]
@@ -207,7 +203,10 @@ def check_speech(audio: np.ndarray) -> np.ndarray:
     """
     if peak_dbfs(audio) < SILENCE_DBFS:
         raise AudioError("There is only silence in this recording. Is the microphone on?")
-    trimmed = trim_silence(audio)
+    # From the first sound on, so that what lies before it does not decide where frames begin.
+    level = np.abs(audio)
+    heard = np.flatnonzero(level > DIGITAL_SILENCE * level.max())
+    trimmed = trim_silence(audio[heard[0] : heard[-1] + 1])
     seconds = trimmed.size / SAMPLE_RATE
     if seconds < MIN_SPEECH_SECONDS:
         raise AudioError(
