@@ -144,12 +144,12 @@ def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
 
 
 def describe(trainer: Trainer, clips: int, seconds: float, evaluation: dict[str, float]) -> dict:
-    """Sum up a training: how fast, the loss at its end, what it scores on the validation clips."""
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    """Sum up a training: how fast, its mean loss, what it scores on the validation clips."""
+    [loss] = [entry["train_loss"] for entry in trainer.state.log_history if "train_loss" in entry]
     return {
         "clips_per_second": round(EPOCHS * clips / seconds, 1),
         "seconds": round(seconds, 1),
-        "last_loss": float(losses[-1]),
+        "mean_loss": round(loss, 3),
         "validation_uar": round(evaluation["eval_uar"], 3),
     }
 
