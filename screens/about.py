@@ -2,13 +2,12 @@
 
 import base64
 import re
-from pathlib import Path
 
 import gradio as gr
-from transformers.utils import cached_file
 
 from screens.listen import Listen
 from screens.models import MODELS
+from speech_emotion.strangers import find
 
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([\w.-]+\.png)\)")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -46,7 +45,7 @@ def show_card(model: str) -> str:
 def read(model: str, name: str) -> bytes | None:
     """Read a file of a model's folder, here or on the hub; None where there is none."""
     try:
-        path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+        path = find(model, name)
     except OSError:
         return None
-    return Path(path).read_bytes() if path else None
+    return path.read_bytes() if path else None

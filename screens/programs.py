@@ -41,9 +41,9 @@ async function classify(clip) {{  // a Blob or File
 """
 
 WORDS = """
-| endpoint | takes | gives |
+| endpoint | takes (a recording, ...) | gives |
 |---|---|---|
-| `/classify` | a recording of up to a minute, a model's name | `label`, `probabilities`, `seconds`, `sure` |
+| `/classify` | one of up to a minute, a model's name | `label`, `probabilities`, `seconds`, `sure`, `engine` |
 | `/timeline` | one of up to an hour, a model's name | `seconds`, `shares` of speech, `segments`, `events` |
 | `/batch` | recordings, a model's name | a row for each, with `error` where one has no answer |
 | `/live` | the next half second of sound, a model's name | `label`, `probabilities`, `face` for an avatar |

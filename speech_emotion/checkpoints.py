@@ -5,7 +5,6 @@ process that is killed meanwhile, or a full disk, leaves half of one there. So e
 once all of them are written, and counts only where it has them as they were.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from transformers.trainer import TRAINER_STATE_NAME
 
-from speech_emotion.files import write_whole
+from speech_emotion.files import digest, write_whole
 
 LIST = "whole.json"  # in a checkpoint: the SHA-256 of each of its files
 
@@ -59,6 +58,5 @@ def _hash_files(checkpoint: Path) -> dict[str, str]:
     hashes = {}
     for path in sorted(checkpoint.rglob("*")):
         if path.is_file() and LIST not in path.name:
-            with path.open("rb") as file:
-                hashes[str(path.relative_to(checkpoint))] = hashlib.file_digest(file, "sha256").hexdigest()
+            hashes[str(path.relative_to(checkpoint))] = digest(path)
     return hashes

@@ -1,6 +1,5 @@
 """What runs a classifier's network: ONNX Runtime where an export lies beside the checkpoint, else PyTorch."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.files import digest
 from speech_emotion.models import extract
 from speech_emotion.strangers import WEIGHTS, find
 
@@ -119,12 +119,6 @@ def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractio
         except (ExportError, OSError) as error:  # the latter: no way to the hub
             print(error)
     return TorchEngine(model, extractor)
-
-
-def digest(file: Path) -> str:
-    """Give a file's SHA-256."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def probe() -> np.ndarray:

@@ -34,8 +34,9 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from speech_emotion.data import crop, open_dataset, read_clip
-from speech_emotion.engine import EXPORTS, ExportError, TorchEngine, digest, probe, run_onnx
+from speech_emotion.engine import EXPORTS, ExportError, TorchEngine, probe, run_onnx
 from speech_emotion.evaluation import describe_machine
+from speech_emotion.files import digest
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import EmotionMetric
 from speech_emotion.models import load_classifier

@@ -1,5 +1,6 @@
 """Folders and files that are whole or not there, however the process ends that writes them."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -78,6 +79,12 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def digest(file: Path) -> str:
+    """Give a file's SHA-256."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def say(error: Exception, place: Path) -> str:

@@ -16,8 +16,9 @@ from transformers import (
 
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import open_dataset
-from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine, digest
+from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine
 from speech_emotion.export import LeanConv, check_parity, find_products, main, make_product, streamline
+from speech_emotion.files import digest
 from speech_emotion.models import load_classifier, new_classifier
 
 SIZES = {
