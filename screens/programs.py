@@ -41,12 +41,12 @@ async function classify(clip) {{  // a Blob or File
 """
 
 WORDS = """
-| endpoint | takes (a recording, ...) | gives |
+| endpoint | takes | gives |
 |---|---|---|
-| `/classify` | one of up to a minute, a model's name | `label`, `probabilities`, `seconds`, `sure`, `engine` |
-| `/timeline` | one of up to an hour, a model's name | `seconds`, `shares` of speech, `segments`, `events` |
-| `/batch` | recordings, a model's name | a row for each, with `error` where one has no answer |
-| `/live` | the next half second of sound, a model's name | `label`, `probabilities`, `face` for an avatar |
+| `/classify` | a recording of up to 60 s, a model | `label`, `probabilities`, `seconds`, `sure`, `engine` |
+| `/timeline` | one of up to an hour, a model | `seconds`, `shares` of speech, `segments`, `events` |
+| `/batch` | recordings, a model | a row for each, with `error` where one has no answer |
+| `/live` | the next half second of sound, a model | `label`, `probabilities`, `face` for an avatar |
 
 What cannot be judged is answered with a sentence that says why. `/live` remembers a session's last seconds.
 An assistant can use the same endpoints as tools where the app is started with `GRADIO_MCP_SERVER=true`.
