@@ -72,7 +72,9 @@ def main() -> None:
 def alone(name: str, options: argparse.Namespace) -> dict:
     """Train in one way in processes of its own."""
     processes, _ = OURS.get(name, (1, None))
-    launch = ["accelerate.commands.launch", "--cpu", "--num_machines", "1", "--num_processes", str(processes)]
+    launch = ["accelerate.commands.launch", "--num_machines", "1", "--num_processes", str(processes)]
+    # accelerate takes "--cpu" to mean one process, whatever else it is told
+    launch.append("--multi_gpu" if processes > 1 else "--cpu")
     command = [sys.executable, "-m", *launch, __file__, "--data", options.data, "--model", options.model]
     done = subprocess.run([*command, "--way", name], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:

@@ -1,5 +1,6 @@
 """What `train.py` trains with: the Trainer, the loss, and what happens to a model before its first step."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,47 +163,66 @@ class EmotionTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "LengthSampler":
         clips = train_dataset or self.train_dataset
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthSampler(clips.durations, batch, self.clip_weights)
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthSampler(clips.durations, batch, self.clip_weights, self._epoch_seed)
+
+    def _epoch_seed(self) -> int:
+        """Give each epoch's order a seed, asked for when it begins.
+
+        Trainer and accelerate tell a sampler its epoch, but not one that lies below both the shares of
+        several processes and the skipping of a resumed epoch.
+        """
+        return self.args.seed + math.floor(self.state.epoch or 0)
 
     def _get_eval_sampler(self, eval_dataset: torch.utils.data.Dataset) -> "LengthSampler":
         return LengthSampler(eval_dataset.durations, self.args.eval_batch_size)
 
 
 class LengthSampler(torch.utils.data.Sampler):
-    """Batches of clips of about one length, in random order; torch's global seed decides.
+    """Batches of clips of about one length, in random order.
 
     transformers' own LengthGroupedSampler goes from long to short through 50 batches at a time. Corpora
     differ in length, so that is from corpus to corpus, and training suffers.
 
+    The seed alone decides the order: every process draws the same one and takes its share of each batch.
+
     Args:
         durations: of the clips.
-        batch: clips in a batch.
+        batch: clips that one step learns from, those of all processes together.
         weights: how often each clip is drawn, relative to the others; None: each once.
+        seed: gives the seed of an order when one is drawn.
     """
 
     POOL = 8  # batches whose clips are sorted together
 
-    def __init__(self, durations: list[float], batch: int, weights: np.ndarray | None = None):
+    def __init__(
+        self,
+        durations: list[float],
+        batch: int,
+        weights: np.ndarray | None = None,
+        seed: Callable[[], int] = lambda: 0,
+    ):
         self.durations = torch.tensor(durations)
         self.batch = batch
         self.weights = None if weights is None else torch.tensor(weights)
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.durations)
 
     def __iter__(self) -> Iterator[int]:
         """Give the indices of the clips, batch after batch."""
-        drawn = torch.randperm(len(self))
+        dice = torch.Generator().manual_seed(self.seed())
+        drawn = torch.randperm(len(self), generator=dice)
         if self.weights is not None:
-            drawn = torch.multinomial(self.weights, len(self), replacement=True)
+            drawn = torch.multinomial(self.weights, len(self), replacement=True, generator=dice)
         pools = drawn.split(self.POOL * self.batch)
         batches = [
             batch for pool in pools for batch in pool[self.durations[pool].argsort()].split(self.batch)
         ]
         batches.sort(key=len, reverse=True)  # what does not fill a batch comes last
         full = sum(len(batch) == self.batch for batch in batches)
-        order = [*torch.randperm(full).tolist(), *range(full, len(batches))]
+        order = [*torch.randperm(full, generator=dice).tolist(), *range(full, len(batches))]
         return iter(torch.cat([batches[index] for index in order]).tolist())
 
 

@@ -118,6 +118,9 @@ def test_the_readme_states_how_long_recordings_visitors_and_trainings_take():
     ratios = [own["times_as_fast_as_peer"] for name, own in training.items() if name.startswith("this")]
     assert f"{ratios[0]} times as many clips a second" in README
     assert f"{ratios[1]} times as two processes" in README
+    one, two = training["this recipe"], training["this recipe, two processes"]
+    assert f"(mean loss {two['mean_loss']}, as one process {one['mean_loss']})" in README
+    assert abs(two["mean_loss"] - one["mean_loss"]) <= 0.02
     assert f"{ratios[2]} times where" in README
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import subprocess
@@ -5,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from conftest import ROOT, voice
 from datasets import Dataset, load_from_disk
 from scipy.special import softmax
@@ -23,7 +23,7 @@ REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_clas
 
 def train(*arguments, processes: int = 1, **settings: str) -> str:
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", processes]
-    launch += ["--cpu"] if processes > 1 else []
+    launch += ["--multi_gpu"] if processes > 1 else []  # without GPUs: as many processes on the CPU
     command = [*launch, "train.py", "--use_cpu", "--dataloader_num_workers", 0, *arguments]
     environment = os.environ | settings
     result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=environment)
@@ -126,6 +126,28 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     assert any(changed)
 
 
+@pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--kept_copies", 0)], ids=["heard", "kept"])
+def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_path, kept):
+    undisturbed = {f"{place}_dropout": 0.0 for place in ("hidden", "attention", "activation", "feat_proj")}
+    losses = {}
+    for processes, batch in ((1, 4), (2, 2)):  # the clips fill every batch
+        run = tmp_path / str(processes)
+        train(
+            *("--model", encoder_folder, "--data", small_dataset, "--model_dir", run / "model"),
+            *("--output_dir", run / "run", "--model_config", json.dumps(undisturbed | {"layerdrop": 0.0})),
+            *("--num_train_epochs", 2, "--per_device_train_batch_size", batch, "--logging_steps", 1),
+            *("--no_augmentation", "--new_learning_rate", 0.01, "--states", run / "states", *kept),
+            processes=processes,
+        )
+        [*_, last] = sorted((run / "run").glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+        assert len(list(last.glob("rng_state*"))) == processes
+        logged = json.loads((last / "trainer_state.json").read_text())["log_history"]
+        losses[processes] = [entry["loss"] for entry in logged if "loss" in entry]
+    assert len(losses[1]) >= 6
+    assert losses[1][-1] < losses[1][0]
+    assert np.allclose(losses[1], losses[2], atol=1e-4), losses
+
+
 def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, small_dataset, tmp_path):
     arguments = [
         *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
@@ -195,8 +217,7 @@ def test_within_a_corpus_every_emotion_is_drawn_as_often():
     assert weights[:9].sum() == pytest.approx(weights[9])
     assert weights[10] == pytest.approx(weights[11] + weights[12]) == pytest.approx(weights[13])
     assert weights[:10].sum() == pytest.approx(10)
-    torch.manual_seed(0)
-    sampler = LengthSampler([1.0] * 14, 4, weights)
+    sampler = LengthSampler([1.0] * 14, 4, weights, itertools.count().__next__)
     drawn = np.bincount([index for _ in range(400) for index in sampler], minlength=14) / 400
     assert np.allclose(drawn, weights, atol=0.3)
 
