@@ -42,6 +42,7 @@ KEPT = (temporary.EVERY_SECONDS, temporary.OLD_SECONDS)  # files are looked at s
 STYLE = Path(__file__).parent / "screens" / "style.css"
 VISITORS = 4  # served at once, so that one long recording keeps nobody waiting
 WAITING = 200  # requests that can wait for that; who comes then is asked to try again
+SESSIONS = VISITORS + WAITING  # remembered, a quarter of a megabyte each; the longest idle is forgotten
 FINISH_SECONDS = 25  # for what is under way when the app is told to stop; the hub gives it 30
 INTRO = f"""
 # What does this voice express?
@@ -98,6 +99,7 @@ def serve(**options) -> gr.Blocks:
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=STYLE,
         max_file_size=MAX_BYTES,
+        state_session_capacity=SESSIONS,
         allowed_paths=[],
         enable_monitoring=False,
         run_history=False,

@@ -4,11 +4,13 @@
 
 It starts the app, and times how long until it answers. Then 20 visitors each send clips of their own, one
 after another, without a pause; then 200 send one each at the same moment; then one sends a voice in half
-seconds, as the live screen does, alone. Whoever gets another answer than their clip's own, or none, is
+seconds, as the live screen does, alone. After that, visitors come in waves of a hundred, 20 at once, and the
+app's memory is read when a wave is gone. Whoever gets another answer than their clip's own, or none, is
 counted as a loss. Needs requirements-bench.txt. Writes results/visitors.json.
 """
 
 import argparse
+import itertools
 import os
 import socket
 import statistics
@@ -37,6 +39,7 @@ STARTS = 3
 FEW, CLIPS_EACH = 20, 5
 MANY = 200
 CHUNKS = 60
+WAVES, WAVE, SETTLE_SECONDS = 10, 100, 2
 SAME = 0.001  # how far the probabilities of one clip may differ
 
 
@@ -56,14 +59,12 @@ def main() -> None:
         clips = write_clips(options.data, Path(folder))
         expected = expect(clips)
         visit(enter(address), clips[:3], expected)  # warm
-        before = memory_mb(app)
         figures = {
             "ready_after_seconds": round(statistics.median(starts), 1),
             "few": send(address, FEW, CLIPS_EACH, clips, expected),
             "many": send(address, MANY, 1, clips, expected),
             "live": follow(address, clips, Path(folder)),
-            "memory_mb_before": before,
-            "memory_mb_after": memory_mb(app),
+            "memory": watch_memory(address, app, clips, expected),
         }
     print(figures)
     save_result(RESULTS / "visitors.json", figures, ["gradio", "torch", "onnxruntime"])
@@ -169,9 +170,19 @@ def follow(address: str, clips: list[Path], folder: Path) -> dict:
     return describe(times[5:]) | {"chunk_seconds": CHUNK_SECONDS, "clip_seconds": CLIP_SECONDS}
 
 
-def memory_mb(app: psutil.Process) -> int:
-    """Give the app's memory in MB."""
-    return round(app.memory_info().rss / 1e6)
+def watch_memory(address: str, app: psutil.Process, clips: list[Path], expected: dict) -> dict:
+    """Give the app's memory in MB after each wave of visitors, FEW of them at once."""
+    own, lost = [], 0
+    for _ in range(WAVES):
+        with ThreadPoolExecutor(FEW) as pool:
+            visits = pool.map(
+                lambda clip: visit(enter(address), [clip], expected),
+                itertools.islice(itertools.cycle(clips), WAVE),
+            )
+            lost += sum(kind != "right" for outcomes in visits for _, kind in outcomes)
+        time.sleep(SETTLE_SECONDS)
+        own.append(round(app.memory_info().rss / 1e6))
+    return {"visitors_a_wave": WAVE, "lost": lost, "mb_after_each_wave": own}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What runs a classifier's network: ONNX Runtime where an export lies beside the checkpoint, else PyTorch."""
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -20,6 +21,10 @@ BATCH_SIZE = 8  # windows that PyTorch runs at once
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.
 TOLERANCE = 0.05
+MEMORY = 2_000_000_000  # bytes that all exports may take for their numbers; ours need a tenth of it
+SPARE = (
+    1_000_000  # bytes of an export's graph; its weights are at most those of a checkpoint in half precision
+)
 
 
 class Engine(Protocol):
@@ -70,27 +75,33 @@ class OnnxEngine:
         file: the export.
         name: of the engine, for people.
         extractor: the classifier's feature extractor.
-        checkpoint: digest of the checkpoint that it should have been made of.
+        weights: the checkpoint that it should have been made of.
 
     Raises:
-        ExportError: it is damaged, of another checkpoint, or gives other numbers here than where it was made.
+        ExportError: it is damaged, of another checkpoint, asks for more memory than any of ours, or gives
+            other numbers here than where it was made.
     """
 
-    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, checkpoint: str):
+    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, weights: Path):
         self.name, self.extractor = name, extractor
+        if file.stat().st_size > 2 * weights.stat().st_size + SPARE:
+            raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
+        limit_memory()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_cores()
+        options.log_severity_level = 4  # its errors are raised as well
+        options.add_session_config_entry("session.use_env_allocators", "1")  # those that are limited
         try:
             # from memory, so that it cannot name other files as its weights
             self.session = onnxruntime.InferenceSession(file.read_bytes(), options)
             facts = self.session.get_modelmeta().custom_metadata_map
-            if facts.get("checkpoint") != checkpoint:
+            if facts.get("checkpoint") != digest(weights):
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
             off = np.abs(self.run([probe()]) - json.loads(facts["probe"])).max()  # warms up as well
         except ExportError:
             raise
         except Exception as error:  # ONNX Runtime's own have no common ancestor
-            raise ExportError(f"{file.name} is damaged: {error}") from error
+            raise ExportError(f"{file.name} cannot be run: {error}") from error
         if not off <= TOLERANCE:
             raise ExportError(f"{file.name} gives other numbers on this processor, off by {off:.2f}.")
 
@@ -115,10 +126,19 @@ def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractio
     for engine, file in EXPORTS.items():
         try:
             if export := find(name, file):
-                return OnnxEngine(export, engine, extractor, digest(find(name, WEIGHTS)))
+                return OnnxEngine(export, engine, extractor, find(name, WEIGHTS))
         except (ExportError, OSError) as error:  # the latter: no way to the hub
             print(error)
     return TorchEngine(model, extractor)
+
+
+@functools.cache
+def limit_memory() -> None:
+    """Let no export take more than MEMORY: a stranger's graph can ask for any amount."""
+    cpu = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
 
 
 def probe() -> np.ndarray:

@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -18,7 +19,6 @@ from speech_emotion import EmotionClassifier
 from speech_emotion.data import open_dataset
 from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine
 from speech_emotion.export import LeanConv, check_parity, find_products, main, make_product, streamline
-from speech_emotion.files import digest
 from speech_emotion.models import load_classifier, new_classifier
 
 SIZES = {
@@ -99,7 +99,7 @@ def test_a_damaged_export_is_passed_over(copy, capsys):
     for file in ("model.onnx", "model_int8.onnx"):
         (copy / file).write_bytes((copy / file).read_bytes()[:5000])
     assert choose_engine(str(copy), *load_classifier(copy)).name == "PyTorch"
-    assert capsys.readouterr().out.count("is damaged") == 2
+    assert capsys.readouterr().out.count("cannot be run") == 2
 
 
 def test_a_processor_that_computes_otherwise_is_found_out(copy):
@@ -107,9 +107,42 @@ def test_a_processor_that_computes_otherwise_is_found_out(copy):
     [facts] = [each for each in model.metadata_props if each.key == "probe"]
     facts.value = json.dumps((np.array(json.loads(facts.value)) + 0.2).tolist())
     onnx.save(model, copy / "model_int8.onnx")
-    checkpoint = digest(copy / "model.safetensors")
     with pytest.raises(ExportError, match=r"other numbers on this processor, off by 0\.20"):
-        OnnxEngine(copy / "model_int8.onnx", "int8", load_classifier(copy)[1], checkpoint)
+        load_export(copy)
+
+
+def load_export(folder):
+    extractor = load_classifier(folder)[1]
+    return OnnxEngine(folder / "model_int8.onnx", "int8", extractor, folder / "model.safetensors")
+
+
+def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):
+    with (copy / "model_int8.onnx").open("ab") as file:
+        file.truncate(2 * (copy / "model.safetensors").stat().st_size + 1_000_001)
+    with pytest.raises(ExportError, match="larger than any export of the checkpoint beside it"):
+        load_export(copy)
+
+
+def test_an_export_that_asks_for_more_memory_than_there_is_to_have_gets_none(copy):
+    """A gigabyte of numbers out of a graph of a few bytes, at home in ours: everything else is true."""
+    model = onnx.load(copy / "model_int8.onnx")
+    make = onnx.helper.make_node
+    size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [1], [10**9])
+    for node in model.graph.node:
+        node.output[:] = [{"logits": "modest"}.get(output, output) for output in node.output]
+    model.graph.node.extend(
+        [
+            make("Constant", [], ["size"], value=size),
+            make("ConstantOfShape", ["size"], ["huge"]),
+            make("ReduceMax", ["huge"], ["zero"], keepdims=0),
+            make("Add", ["modest", "zero"], ["logits"]),
+        ]
+    )
+    onnx.save(model, copy / "model_int8.onnx")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ExportError, match="Available memory"):
+        load_export(copy)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
