@@ -33,7 +33,7 @@ from screens import (  # noqa: E402
     programs,
     render,
 )
-from screens.gate import Gate  # noqa: E402
+from screens.gate import Gate, Page  # noqa: E402
 from screens.listen import Listen  # noqa: E402
 from screens.models import load_all, missing  # noqa: E402
 from speech_emotion.audio import MAX_BYTES  # noqa: E402
@@ -55,7 +55,7 @@ know. Your recording is processed in memory, deleted within the hour, and used f
 
 def build() -> gr.Blocks:
     """Lay out the page and wire its events."""
-    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=KEPT) as page:
+    with Page(title="Speech emotion", analytics_enabled=False, delete_cache=KEPT) as page:
         gr.Markdown(INTRO)
         notice = gr.HTML(elem_id="notice")
         with gr.Tab("Listen"):

@@ -10,7 +10,9 @@ counted as a loss. Needs requirements-bench.txt. Writes results/visitors.json.
 """
 
 import argparse
+import io
 import itertools
+import json
 import os
 import socket
 import statistics
@@ -19,11 +21,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import psutil
 import soundfile
@@ -63,7 +67,7 @@ def main() -> None:
             "ready_after_seconds": round(statistics.median(starts), 1),
             "few": send(address, FEW, CLIPS_EACH, clips, expected),
             "many": send(address, MANY, 1, clips, expected),
-            "live": follow(address, clips, Path(folder)),
+            "live": follow(address, clips),
             "memory": watch_memory(address, app, clips, expected),
         }
     print(figures)
@@ -157,17 +161,38 @@ def visit(client: Client, clips: list[Path], expected: dict) -> list[tuple[float
     return outcomes
 
 
-def follow(address: str, clips: list[Path], folder: Path) -> dict:
-    """Send a voice piece by piece; give how long each answer took to come back, transport included."""
+def follow(address: str, clips: list[Path]) -> dict:
+    """Send a voice piece by piece as a browser does; give how long each answer took, transport included."""
     voice = np.concatenate([soundfile.read(clip, dtype="float32")[0] for clip in clips])
-    size, client, times = int(CHUNK_SECONDS * SAMPLE_RATE), enter(address), []
-    for number in range(CHUNKS):
-        piece = folder / "piece.wav"
-        soundfile.write(piece, voice[number * size : (number + 1) * size], SAMPLE_RATE)
-        started = time.perf_counter()
-        client.predict(handle_file(piece), "wav2vec2", api_name="/live")
-        times.append(time.perf_counter() - started)
+    size, times = int(CHUNK_SECONDS * SAMPLE_RATE), []
+    with httpx.Client(base_url=f"{address}gradio_api/", timeout=120) as line:
+        [live] = [
+            each["id"]
+            for each in line.get(f"{address}config").json()["dependencies"]
+            if each["api_name"] == "live"
+        ]
+        call = {"fn_index": live, "session_hash": uuid.uuid4().hex}
+        for number in range(CHUNKS):
+            piece = io.BytesIO()
+            soundfile.write(piece, voice[number * size : (number + 1) * size], SAMPLE_RATE, format="WAV")
+            started = time.perf_counter()
+            ask(line, piece.getvalue(), call)
+            times.append(time.perf_counter() - started)
     return describe(times[5:]) | {"chunk_seconds": CHUNK_SECONDS, "clip_seconds": CLIP_SECONDS}
+
+
+def ask(line: httpx.Client, piece: bytes, call: dict) -> None:
+    """Upload a piece, ask for its answer, and wait for it."""
+    [path] = line.post("upload", files={"files": ("piece.wav", piece)}).json()
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    line.post("queue/join", json=call | {"data": [file, "wav2vec2"]}).raise_for_status()
+    with line.stream("GET", "queue/data", params={"session_hash": call["session_hash"]}) as stream:
+        for text in stream.iter_lines():
+            message = json.loads(text.removeprefix("data:")) if text.startswith("data:") else {}
+            if message.get("msg") == "process_completed":
+                if not message["success"]:
+                    raise SystemExit(f"The app did not answer a piece: {message}")
+                return
 
 
 def watch_memory(address: str, app: psutil.Process, clips: list[Path], expected: dict) -> dict:

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+import gradio as gr
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -34,6 +35,25 @@ HEADERS = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+UNFIT = "This call does not have what its endpoint takes: the page's last screen has examples."
+
+
+class Page(gr.Blocks):
+    """A page that answers a call whose inputs do not fit with a sentence.
+
+    Gradio would answer nothing and print a traceback with all that was sent, names of recordings included.
+    """
+
+    async def preprocess_data(self, *args, **kwargs):
+        """Read the inputs of a call, as Gradio does."""
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            raise gr.Error(UNFIT, print_exception=False) from error
 
 
 class Gate:

@@ -23,7 +23,7 @@ from conftest import ROOT, speak, write_wav
 from gradio.routes import App
 
 from screens import gate, temporary
-from screens.gate import is_open
+from screens.gate import UNFIT, is_open
 
 SECRET = "secret-name-of-a-visitor"
 SPY = """
@@ -87,7 +87,10 @@ class Running:
 
     def call(self, endpoint: str, file: dict | list, model: str = "cnn") -> str:
         """Call an endpoint as curl does, and give the events of the answer."""
-        answer = self.ask("POST", f"/gradio_api/call/{endpoint}", {"data": [file, model]})
+        return self.send(endpoint, [file, model])
+
+    def send(self, endpoint: str, data: list) -> str:
+        answer = self.ask("POST", f"/gradio_api/call/{endpoint}", {"data": data})
         event = json.loads(answer.content).get("event_id")
         return self.ask("GET", f"/gradio_api/call/{endpoint}/{event}").content if event else answer.content
 
@@ -118,6 +121,11 @@ def app(tmp_path_factory) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> bytes:
     return write_wav(tmp_path_factory.mktemp("speech") / "speech.wav", speak(seconds=2)).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def long_speech(tmp_path_factory) -> bytes:
+    return write_wav(tmp_path_factory.mktemp("speech") / "long.wav", speak(seconds=30)).read_bytes()
 
 
 @pytest.fixture
@@ -263,7 +271,9 @@ def test_other_pages_cannot_read_the_answers_and_no_header_is_missing(app):
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
 
 
-def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answered(tmp_path, speech):
+def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answered(
+    tmp_path, speech, long_speech
+):
     before = {path.name for path in ROOT.iterdir()}
     killed = Running(tmp_path / "app")
     killed.upload(f"{SECRET}.wav", speech)
@@ -282,7 +292,10 @@ def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answer
         uploads = next(app.temporary.glob("speech-emotion-*")) / "uploads"
         assert len([path for path in app.files() if SECRET in str(path)]) >= 2
         assert all(path.is_relative_to(uploads) for path in app.files() if SECRET in str(path))
-        fill_the_queue_and_end(app, {"data": [good, "wav2vec2"]})
+        for unfit in ([], [good], [good | {"size": SECRET}, "cnn"], [SECRET, "cnn"], [[good, SECRET], "cnn"]):
+            assert UNFIT in app.send("classify", unfit), unfit
+        assert "not in the list of choices" in app.send("classify", [good, SECRET])
+        fill_the_queue_and_end(app, good, given(app.upload(f"{SECRET}-long.wav", long_speech)))
         assert [path for path in app.files() if app.temporary in path.parents] == []
         assert SECRET not in app.log.read_text()
         assert not app.asked.exists(), app.asked.read_text()
@@ -297,9 +310,11 @@ def given(answer: http.client.HTTPResponse) -> dict:
     return {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
 
 
-def fill_the_queue_and_end(app: Running, body: dict) -> None:
+def fill_the_queue_and_end(app: Running, short: dict, long: dict) -> None:
     """Who comes when all places are taken is asked to try again; who has one when the app ends is answered."""
+    body = {"data": [short, "wav2vec2"]}
     first = json.loads(app.ask("POST", "/gradio_api/call/classify", body).content)["event_id"]
+    body = {"data": [long, "wav2vec2"]}  # they must come faster than they are answered
     answers = []
     waiting = threading.Thread(
         target=lambda: answers.append(app.ask("GET", f"/gradio_api/call/classify/{first}").content)
