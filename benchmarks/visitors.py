@@ -182,10 +182,10 @@ def follow(address: str, clips: list[Path]) -> dict:
 
 
 def ask(line: httpx.Client, piece: bytes, call: dict) -> None:
-    """Upload a piece, ask for its answer, and wait for it."""
+    """Upload a piece, ask, and wait for the answer; the third input is a state, which the app keeps."""
     [path] = line.post("upload", files={"files": ("piece.wav", piece)}).json()
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    line.post("queue/join", json=call | {"data": [file, "wav2vec2"]}).raise_for_status()
+    line.post("queue/join", json=call | {"data": [file, "wav2vec2", None]}).raise_for_status()
     with line.stream("GET", "queue/data", params={"session_hash": call["session_hash"]}) as stream:
         for text in stream.iter_lines():
             message = json.loads(text.removeprefix("data:")) if text.startswith("data:") else {}
