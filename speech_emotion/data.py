@@ -1,7 +1,9 @@
 """The prepared dataset as training and evaluation read it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,23 @@ def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:
     size = int(seconds * SAMPLE_RATE)
     start = np.random.randint(max(audio.size - size, 0) + 1) if at_random else 0
     return audio[start : start + size]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let Python's and numpy's random numbers come from a seed for a while.
+
+    Args:
+        seed: 0 to 2**32 - 1.
+    """
+    before = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
 
 
 class ClipDataset(torch.utils.data.Dataset):

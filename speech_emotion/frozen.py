@@ -9,7 +9,6 @@ parameters are the classifier's own, so what was trained is saved by saving the 
 import hashlib
 import inspect
 import json
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from speech_emotion import augmentation
 from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.augmentation import augment
 from speech_emotion.cnn import WaveformClassifier
-from speech_emotion.data import crop, read_clip
+from speech_emotion.data import crop, read_clip, seeded
 from speech_emotion.files import write_whole
 from speech_emotion.models import extract
 
@@ -320,10 +319,9 @@ class _Copies(torch.utils.data.Dataset):
         audio = read_clip(clip)
         if copy:
             seed = int.from_bytes(hashlib.sha256(f"{clip['sha256']} {copy}".encode()).digest()[:4])
-            random.seed(seed)
-            np.random.seed(seed)
-            audio = augment(audio)
-        return clip["sha256"], copy, crop(audio, self.seconds, at_random=copy > 0)
+            with seeded(seed):
+                return clip["sha256"], copy, crop(augment(audio), self.seconds, at_random=True)
+        return clip["sha256"], copy, crop(audio, self.seconds, at_random=False)
 
 
 def _fingerprint(tail: Tail, seconds: float) -> str:

@@ -22,6 +22,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from speech_emotion import checkpoints
 from speech_emotion.augmentation import mix_up
+from speech_emotion.data import seeded
 from speech_emotion.metrics import EmotionMetric
 from speech_emotion.models import extract
 
@@ -99,13 +100,14 @@ class EmotionTrainer(Trainer):
         mixup: float,
         clip_weights: np.ndarray | None,
         ema_decay: float,
+        train_dataset: torch.utils.data.Dataset,
         **kwargs,
     ):
         self.new_parameters = new_parameters
         self.new_learning_rate = new_learning_rate
         self.mixup = mixup
         self.clip_weights = clip_weights
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, train_dataset=SeededClips(train_dataset), **kwargs)
         self.average = WeightAverage(ema_decay)
         self.add_callback(self.average)
 
@@ -161,10 +163,10 @@ class EmotionTrainer(Trainer):
             checkpoints.vouch(checkpoint)
             rotate_checkpoints(self.args.output_dir, keep, self.state.best_model_checkpoint)
 
-    def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "LengthSampler":
-        clips = train_dataset or self.train_dataset
+    def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "SeededSampler":
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthSampler(clips.durations, batch, self.clip_weights, self._epoch_seed)
+        durations = self.train_dataset.clips.durations
+        return SeededSampler(durations, batch, self.clip_weights, self._epoch_seed)
 
     def _epoch_seed(self) -> int:
         """Give each epoch's order a seed, asked for when it begins.
@@ -224,6 +226,38 @@ class LengthSampler(torch.utils.data.Sampler):
         full = sum(len(batch) == self.batch for batch in batches)
         order = [*torch.randperm(full, generator=dice).tolist(), *range(full, len(batches))]
         return iter(torch.cat([batches[index] for index in order]).tolist())
+
+
+class SeededSampler(LengthSampler):
+    """With the index of each clip a seed for reading it, as `SeededClips` does."""
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Give the indices of the clips and their seeds, batch after batch."""
+        dice = torch.Generator().manual_seed(self.seed())
+        seeds = torch.randint(2**32, (len(self),), generator=dice).tolist()
+        return zip(super().__iter__(), seeds, strict=True)
+
+
+class SeededClips(torch.utils.data.Dataset):
+    """Clips, each read with random numbers of its own.
+
+    How one is changed and cropped, or which copy of it is drawn, then depends neither on the workers that
+    read, nor on the number of processes, nor on whether an epoch was interrupted.
+
+    Args:
+        clips: a ClipDataset or StateDataset.
+    """
+
+    def __init__(self, clips: torch.utils.data.Dataset):
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict:
+        index, seed = key
+        with seeded(seed):
+            return self.clips[index]
 
 
 class Collator:

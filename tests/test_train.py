@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -136,7 +137,7 @@ def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_
             *("--model", encoder_folder, "--data", small_dataset, "--model_dir", run / "model"),
             *("--output_dir", run / "run", "--model_config", json.dumps(undisturbed | {"layerdrop": 0.0})),
             *("--num_train_epochs", 2, "--per_device_train_batch_size", batch, "--logging_steps", 1),
-            *("--no_augmentation", "--new_learning_rate", 0.01, "--states", run / "states", *kept),
+            *("--new_learning_rate", 0.01, "--states", run / "states", *kept),
             processes=processes,
         )
         [*_, last] = sorted((run / "run").glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
@@ -146,6 +147,32 @@ def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_
     assert len(losses[1]) >= 6
     assert losses[1][-1] < losses[1][0]
     assert np.allclose(losses[1], losses[2], atol=1e-4), losses
+
+
+def test_an_interrupted_epoch_goes_on_as_if_it_had_not_been(encoder_folder, small_dataset, tmp_path):
+    """With two processes, augmentation, mix-up, dropout, and another number of workers."""
+    arguments = [
+        *("--model", encoder_folder, "--data", small_dataset, "--mixup", 0.4, "--new_learning_rate", 0.01),
+        *("--num_train_epochs", 2, "--per_device_train_batch_size", 2, "--logging_steps", 1),
+        *("--save_strategy", "steps", "--save_steps", 2, "--eval_strategy", "steps", "--eval_steps", 2),
+    ]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(*arguments, "--model_dir", whole / "model", "--output_dir", whole / "run", processes=2)
+    shutil.copytree(whole / "run" / "checkpoint-2", broken / "run" / "checkpoint-2")
+    train(
+        *(*arguments, "--model_dir", broken / "model", "--output_dir", broken / "run"),
+        *("--resume_from_checkpoint", "true", "--dataloader_num_workers", 1),
+        processes=2,
+    )
+    states = [
+        json.loads((run / "run" / "checkpoint-10" / "trainer_state.json").read_text())
+        for run in (whole, broken)
+    ]
+    losses = [[entry["loss"] for entry in state["log_history"] if "loss" in entry] for state in states]
+    assert len(losses[0]) == 10
+    assert losses[0] == losses[1]
+    first, second = ((run / "model" / "model.safetensors").read_bytes() for run in (whole, broken))
+    assert first == second
 
 
 def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, small_dataset, tmp_path):
