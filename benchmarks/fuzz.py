@@ -38,6 +38,7 @@ with atheris.instrument_imports(include=["speech_emotion.audio", "soundfile"]):
 KEPT = ROOT / "outputs" / "fuzz"
 LONGEST = 16_384  # bytes of an input
 LIMITS = ("-timeout=5", "-rss_limit_mb=700", f"-max_len={LONGEST}")
+RUNS = 20_000  # inputs of one process: Atheris never frees an array that was compared, 8 kB an input
 PACKAGES = ["atheris", "av", "numpy", "soundfile", "soxr"]
 
 
@@ -69,8 +70,15 @@ def main() -> None:
 
 
 def fuzz(seconds: int, findings: Path) -> int:
-    """Run libFuzzer in a process of its own to its first finding or the end of its time; count the inputs."""
-    command = [sys.executable, __file__, KEPT / "inputs", f"-max_total_time={seconds}", *LIMITS]
+    """Run libFuzzer in a process of its own until it finds something or ends; count the inputs."""
+    command = [
+        sys.executable,
+        __file__,
+        KEPT / "inputs",
+        f"-max_total_time={seconds}",
+        f"-runs={RUNS}",
+        *LIMITS,
+    ]
     command += [f"-artifact_prefix={findings}/", "-print_final_stats=1", "-verbosity=1"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
     counts = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\t", done.stderr, re.MULTILINE)
