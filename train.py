@@ -7,11 +7,12 @@ in its `report.json`):
     accelerate launch train.py --model cnn --model_dir models/cnn --teacher outputs/distilled --kept_copies 4
     accelerate launch train.py --model cnn-mfcc --model_dir outputs/cnn-mfcc --num_train_epochs 40
 
-Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --cpu
---num_processes 2 train.py ...`. To go on after an interruption, give the same command once more with
-`--resume_from_checkpoint true`: it goes on from the last checkpoint that is whole. Without that, the
-checkpoints of an earlier training in the same `--output_dir` are removed. The model folder is written aside
-and takes its place when it is whole and measured.
+Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --multi_gpu
+--num_processes 2 train.py --use_cpu ...` (its own `--cpu` starts one, whatever else it is told). To go on
+after an interruption, give the same command once more with `--resume_from_checkpoint true`: it goes on from
+the last checkpoint that is whole. Without that, the checkpoints of an earlier training in the same
+`--output_dir` are removed. The model folder is written aside and takes its place when it is whole and
+measured.
 
 `--data` is what `python -m data_prep` made. Epochs are compared on validation speakers; the test speakers are
 heard once, at the end, by the finished folder. Every argument of transformers.TrainingArguments is known.
@@ -22,6 +23,7 @@ import json
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -494,8 +496,8 @@ def describe_distillation(name: str) -> dict | None:
 
 
 def describe_rows(rows: Dataset) -> str:
-    """Say how many clips and speakers of which corpora: `2,104 clips of 24 speakers (ravdess, ...)`."""
-    corpora = ", ".join(sorted(set(rows["corpus"])))
+    """Say how many clips of how many speakers of which corpora: `247 clips of 9 speakers (247 ravdess)`."""
+    corpora = ", ".join(f"{clips:,} {corpus}" for corpus, clips in Counter(rows["corpus"]).most_common())
     return f"{len(rows):,} clips of {len(set(rows['speaker']))} speakers ({corpora})"
 
 

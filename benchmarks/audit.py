@@ -3,8 +3,8 @@
     python benchmarks/audit.py          # says what it finds; ends with 1 where there is an advisory
     python benchmarks/audit.py --save   # writes results/audit.json as well
 
-Advisories come from pip-audit (requirements-dev.txt), which asks PyPI. Where PyPI is out of reach, or a
-mirror that knows none is in its place, nothing is known of advisories: that is said, and is no error.
+Advisories come from pip-audit (requirements-dev.txt), which asks PyPI. Where it cannot
+be asked, nothing is known of advisories: that is said, and is no error.
 """
 
 import argparse
@@ -96,8 +96,7 @@ def find_advisories(packages: list[str]) -> tuple[list[dict] | None, str | None]
         return None, "Nothing is known of advisories: pip-audit is not installed, or PyPI is out of reach."
     if unknown := [each["name"] for each in answers if "skip_reason" in each]:
         return None, (
-            f"Nothing is known of advisories: PyPI, or what stands in its place, did not know {len(unknown)} "
-            f"of {len(answers)} packages."
+            f"Nothing is known of advisories: no answer for {len(unknown)} of {len(answers)} packages."
         )
     return [
         {

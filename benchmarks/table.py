@@ -79,7 +79,7 @@ def visitors() -> list[tuple]:
                 f"{own['visitors']} visitors at once, an answer",
                 *waits,
                 "",
-                f"{figures['memory_mb_after']} MB",
+                f"{figures['memory']['mb_after_each_wave'][-1]} MB",
                 "",
                 "",
             )

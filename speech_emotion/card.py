@@ -31,12 +31,11 @@ def fill_card(report: dict) -> str:
     environment.filters |= {
         "percent": percent,
         "interval": interval,
-        "decimals": lambda number, digits: f"{number:.{digits}f}",
+        "decimals": decimals,
         "millions": lambda number: f"{number / 1e6:.1f}",
     }
-    corpora = sorted({speaker.partition("-")[0] for speaker in report["training"]["speakers"]})
     return environment.from_string(TEMPLATE.read_text()).render(
-        report, corpora=corpora, picture=picture, leaks=leaks(report["training"])
+        report, picture=picture, leaks=leaks(report["training"])
     )
 
 
@@ -56,6 +55,15 @@ def percent(share: float | None, digits: int = 1) -> str:
     ('72.3%', '–')
     """
     return "–" if share is None else f"{share:.{digits}%}"
+
+
+def decimals(number: float | None, digits: int) -> str:
+    """Write a number with so many decimals; a dash where there was nothing to measure.
+
+    >>> decimals(0.0149, 3), decimals(None, 3)
+    ('0.015', '–')
+    """
+    return "–" if number is None else f"{number:.{digits}f}"
 
 
 def interval(intervals: dict | None, name: str) -> str:

@@ -2,8 +2,9 @@
 
     python -m speech_emotion.evaluation models/wav2vec2 --data data/emotion
 
-The folder is loaded as a visitor's app loads it, so the figures describe what is published, not what was in
-memory at the end of training. `train.py` ends with the same function.
+The folder's checkpoint is loaded as it is published, so the figures describe it, not what was in memory at
+the end of training; how far an export strays from it, `speech_emotion.export` measures. `train.py` ends with
+the same function.
 """
 
 import argparse
@@ -354,7 +355,8 @@ def read_beside(files: Sequence[Path]) -> dict:
 
     Returns:
         By the name of the file what its summary says of `protocols`, `leaks_speakers`, `clips`, `speakers`
-        and `overall`, and the `uar` of its `groups`; see `summary.summarise`.
+        and `overall`, its expected calibration error as `ece` (None where it has no probabilities), and the
+        `uar` of its `groups`; see `summary.summarise`.
 
     Raises:
         ValueError: a file is something else.
@@ -365,6 +367,7 @@ def read_beside(files: Sequence[Path]) -> dict:
         raise ValueError(f"Not a summary of train.py: {', '.join(strange)}.")
     return {
         name: {key: own[key] for key in kept}
+        | {"ece": own.get("calibration", {}).get("ece")}
         | {"groups": {group: scores["uar"] for group, scores in own["groups"].items()}}
         for name, own in summaries.items()
     }

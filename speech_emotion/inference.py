@@ -122,7 +122,8 @@ class EmotionClassifier:
         error = self.report.get("calibration", {}).get("ece")
         if error is None:
             return "How far its confidence can be trusted has not been measured."
-        return f"With speakers it had never heard, its confidence was off by {error:.0%} on average."
+        points = f"{100 * error:.0f} percentage points"
+        return f"With speakers it had never heard, its confidence was off by {points} on average."
 
     def logits(self, clips: list[np.ndarray]) -> np.ndarray:
         """Compute logits.

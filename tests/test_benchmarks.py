@@ -18,6 +18,7 @@ def test_the_readme_says_what_preparation_was_measured_to_take():
         in README
     )
     assert f"and {beside['times_faster_than_load_trim_save']} times faster than the same work" in README
+    assert f"which takes {beside['times_faster_than_load']} of that time alone" in README
 
 
 def test_the_readme_states_the_accuracy_of_every_summary():
@@ -45,9 +46,8 @@ def test_the_readme_states_what_was_lost_of_bad_inputs():
     figures = json.loads((ROOT / "benchmarks" / "results" / "inputs.json").read_text())
     assert figures["losses"] == 0
     assert len(make_inputs()) == figures["inputs"]
-    limits = (
-        f"within {figures['most_seconds']:.0f} seconds of one core and {figures['most_memory_mb']:.0f} MB"
-    )
+    seconds, memory = figures["most_seconds"], figures["most_memory_mb"]
+    limits = f"within {seconds:.0f} seconds of one core and {memory:.0f} MB more memory"
     assert f"{limits}: 0 losses of {figures['inputs']} files" in README
     assert f"at each of {figures['entrances']} entrances" in README
     fuzzed = json.loads((ROOT / "benchmarks" / "results" / "fuzz.json").read_text())
@@ -60,6 +60,18 @@ def test_the_readme_states_the_calibration_over_the_folds():
     folds = calibration["folds"].values()
     assert f"expected calibration error is {calibration['ece']:.3f};" in README
     assert f"single folds have {min(folds):.3f} to {max(folds):.3f}." in README
+    left_out = result("wav2vec2_left_out")
+    assert f"On a corpus left out whole it is {left_out['calibration']['ece']:.3f}:" in README
+    for group, corpus in (("ravdess speech", "RAVDESS"), ("savee speech", "SAVEE")):
+        known, unknown = (f"{each['groups'][group]['uar']:.1%}" for each in (summary, left_out))
+        assert f"from {known} to {unknown} on {corpus}" in README
+
+
+def test_the_readme_states_how_far_the_export_is_from_the_checkpoint():
+    exported = json.loads((ROOT / "models" / "wav2vec2" / "export.json").read_text())
+    parity = exported["parity"]["model_int8.onnx"]
+    assert f"gives {parity['agreement']:.1%} of the test clips the same label" in README
+    assert f"a UAR of {parity['uar']:.1%} instead of {parity['checkpoint_uar']:.1%}" in README
 
 
 def test_no_speaker_is_in_training_and_test_but_where_a_summary_says_so():
@@ -112,12 +124,17 @@ def test_the_readme_states_how_long_recordings_visitors_and_trainings_take():
     assert f"answers {load['ready_after_seconds']} seconds after its start" in README
     few, many = load["few"], load["many"]
     assert f"{few['visitors']} visitors at once wait {few['median_seconds']} seconds" in README
-    assert f"at most {few['p95_seconds']} for 95 %" in README
-    assert f"Of {many['visitors']} at once" in README
+    assert f"at most {few['p95_seconds']} for 95%" in README
+    assert f"Of {many['visitors']} at once, each got the answer" in README
+    assert f"half of them within {many['median_seconds']:.0f} seconds" in README
+    memory = load["memory"]
+    assert memory["lost"] == 0
+    assert f"{memory['visitors_a_wave'] * len(memory['mb_after_each_wave']):,} visitors" in README
+    assert f"from {memory['mb_after_each_wave'][0]} to {memory['mb_after_each_wave'][-1]} MB" in README
     assert (many["lost"], few["lost"], many["right"]) == (0, 0, many["visitors"])
     ratios = [own["times_as_fast_as_peer"] for name, own in training.items() if name.startswith("this")]
     assert f"{ratios[0]} times as many clips a second" in README
-    assert f"{ratios[1]} times as two processes" in README
+    assert f"train.py --use_cpu`) are {ratios[1]} times as fast" in README
     one, two = training["this recipe"], training["this recipe, two processes"]
     assert f"(mean loss {two['mean_loss']}, as one process {one['mean_loss']})" in README
     assert abs(two["mean_loss"] - one["mean_loss"]) <= 0.02
