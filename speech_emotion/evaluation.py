@@ -367,7 +367,7 @@ def read_beside(files: Sequence[Path]) -> dict:
         raise ValueError(f"Not a summary of train.py: {', '.join(strange)}.")
     return {
         name: {key: own[key] for key in kept}
-        | {"ece": own.get("calibration", {}).get("ece")}
+        | {"ece": (own.get("calibration") or {}).get("ece")}
         | {"groups": {group: scores["uar"] for group, scores in own["groups"].items()}}
         for name, own in summaries.items()
     }
