@@ -40,7 +40,7 @@ from speech_emotion.audio import MAX_BYTES  # noqa: E402
 
 KEPT = (temporary.EVERY_SECONDS, temporary.OLD_SECONDS)  # files are looked at so often, and go when so old
 STYLE = Path(__file__).parent / "screens" / "style.css"
-VISITORS = 4  # served at once, so that one long recording keeps nobody waiting
+VISITORS = 4  # served at once on each screen, so that one long recording keeps nobody waiting
 WAITING = 200  # requests that can wait for that; who comes then is asked to try again
 SESSIONS = VISITORS + WAITING  # remembered, a quarter of a megabyte each; the longest idle is forgotten
 FINISH_SECONDS = 25  # for what is under way when the app is told to stop; the hub gives it 30
@@ -85,7 +85,7 @@ def build() -> gr.Blocks:
             queue=False,
             show_progress="hidden",
         )
-    return page.queue(default_concurrency_limit=VISITORS, max_size=WAITING)
+    return page.queue(default_concurrency_limit=VISITORS, max_size=WAITING, api_open=False)
 
 
 def serve(**options) -> gr.Blocks:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from screens.files import MOST_FILES, TOO_MANY
 from screens.models import MODELS, classifier, serving
 from speech_emotion import AudioError, EmotionClassifier, ModelError
 from speech_emotion.audio import decode_audio
@@ -42,25 +43,25 @@ def endpoint(name: str, answer: Callable, recording: gr.Audio | gr.File, state: 
     )
 
 
-def classify(path: str | None, model: str | None = None) -> dict:
+def classify(recording: str | None, model: str | None = None) -> dict:
     """Classify one recording of up to a minute.
 
     Args:
-        path: the recording.
+        recording: what to judge.
         model: one of the models on offer; by default the first that is loaded.
 
     Returns:
         `label`, `probabilities` by label, `seconds` of sound judged, whether the model is `sure`, and the
         `engine` that computed it.
     """
-    return ask(path, model, lambda heard: asdict(heard.predict(path)))
+    return ask(recording, model, lambda heard: asdict(heard.predict(recording)))
 
 
-def timeline(path: str | None, model: str | None = None) -> dict:
+def timeline(recording: str | None, model: str | None = None) -> dict:
     """Find the utterances of a recording of up to an hour, and classify each.
 
     Args:
-        path: the recording.
+        recording: what to judge.
         model: one of the models on offer; by default the first that is loaded.
 
     Returns:
@@ -70,31 +71,33 @@ def timeline(path: str | None, model: str | None = None) -> dict:
     """
 
     def answer(heard: EmotionClassifier) -> dict:
-        return describe_recording(deque(follow(heard, path), maxlen=1).pop())
+        return describe_recording(deque(follow(heard, recording), maxlen=1).pop())
 
-    return ask(path, model, answer)
+    return ask(recording, model, answer)
 
 
-def batch(paths: list[str] | None, model: str | None = None) -> list[dict]:
+def batch(recordings: list[str] | None, model: str | None = None) -> list[dict]:
     """Classify recordings of up to a minute each.
 
     Args:
-        paths: the recordings.
+        recordings: what to judge, at most 500.
         model: one of the models on offer; by default the first that is loaded.
 
     Returns:
         A row for each: `file`, `emotion`, `sure`, `confidence`, each probability by its label, `seconds`, and
         `error`, the sentence that says why one has no answer.
     """
-    files = [(Path(path).name, Path(path)) for path in paths or []]
-    return ask(paths, model, lambda heard: list(judge_files(heard, files)))
+    if len(recordings or []) > MOST_FILES:
+        raise gr.Error(TOO_MANY, print_exception=False)
+    files = [(Path(path).name, Path(path)) for path in recordings or []]
+    return ask(recordings, model, lambda heard: list(judge_files(heard, files)))
 
 
-def live(path: str | None, model: str | None = None, ear: Ear | None = None) -> tuple:
+def live(recording: str | None, model: str | None = None, ear: Ear | None = None) -> tuple:
     """Follow a voice: each call brings the next half second or so of one session's sound.
 
     Args:
-        path: the next piece.
+        recording: the next piece.
         model: one of the models on offer; by default the first that is loaded.
         ear: what the session has heard before; the server keeps it.
 
@@ -105,7 +108,7 @@ def live(path: str | None, model: str | None = None, ear: Ear | None = None) -> 
     ear = ear or Ear()
 
     def answer(heard: EmotionClassifier) -> dict:
-        ear.listen(heard, *decode_audio(path))
+        ear.listen(heard, *decode_audio(recording))
         shares = ear.probabilities
         return {
             "label": shares and max(shares, key=shares.get),
@@ -114,7 +117,11 @@ def live(path: str | None, model: str | None = None, ear: Ear | None = None) -> 
             "milliseconds": round(ear.milliseconds[-1], 1) if shares else None,
         }
 
-    return ask(path, model, answer), ear
+    return ask(recording, model, answer), ear
+
+
+# No tools of an assistant: Gradio describes many files wrongly to it, and keeps no state between its calls.
+batch._mcp_type = live._mcp_type = "none"
 
 
 def ask(
@@ -122,7 +129,7 @@ def ask(
 ) -> dict | list:
     """Answer a program, or tell it in a sentence why not."""
     if not recording:
-        raise gr.Error("Send a recording.")
+        raise gr.Error("Send a recording.", print_exception=False)
     try:
         return answer(classifier(model or serving()[0]))
     except (AudioError, ModelError) as error:

@@ -13,7 +13,9 @@ from screens.models import classifier
 from speech_emotion import ModelError
 from speech_emotion.batch import is_recording, judge_files, to_csv
 
-INVITATION = "Choose recordings of up to a minute each; every one gets a row."
+MOST_FILES = 500  # at once: about as many minutes of sound as are judged in a few minutes
+INVITATION = f"Choose up to {MOST_FILES} recordings of up to a minute each; every one gets a row."
+TOO_MANY = f"These are more than {MOST_FILES} recordings: send fewer at once."
 COLUMNS = {
     "file": "File",
     "emotion": "Emotion",
@@ -63,6 +65,9 @@ def judge_folder(paths: list[str], model: str) -> Iterator[tuple]:
 
 def judge(paths: list[str] | list[Path], model: str) -> Iterator[tuple]:
     """Show a table that grows by a row with each recording."""
+    if len(paths) > MOST_FILES:
+        yield render.refusal(TOO_MANY), gr.Dataframe(visible=False), gr.Button(visible=False)
+        return
     try:
         heard = classifier(model)
     except ModelError as error:

@@ -7,10 +7,14 @@ files on this machine only those that were uploaded can be named.
 
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 
 import gradio as gr
+from gradio.route_utils import GradioMultiPartParser
 from starlette.datastructures import MutableHeaders
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,10 +24,13 @@ from screens.temporary import UPLOADS
 # The first part of the paths that are open, under the root and under /gradio_api.
 PAGE = {"", "assets", "config", "favicon.ico", "manifest.json", "robots.txt", "static", "theme.css"}
 API = {
-    "api", "app_id", "call", "cancel", "file", "heartbeat", "info", "login_check", "mcp", "openapi.json",
+    "api", "app_id", "call", "cancel", "heartbeat", "info", "login_check", "mcp", "openapi.json",
     "queue", "reset", "run", "startup-events", "stream", "theme.css", "upload", "upload_progress",
 }  # fmt: skip
+UPLOAD = "/gradio_api/upload"
 MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of an upload of many files
+MOST_FIELD = 10_000  # bytes of an upload's text; Gradio keeps that in memory, and its page sends none
+ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 
 FRAMES = "'self' https://huggingface.co https://*.hf.space"  # the hub shows a Space in a frame
 HEADERS = {
@@ -37,6 +44,8 @@ HEADERS = {
 }
 
 UNFIT = "This call does not have what its endpoint takes: the page's last screen has examples."
+
+NO_ROOM = "There is no room for recordings now: try again later."
 
 
 class Page(gr.Blocks):
@@ -54,6 +63,22 @@ class Page(gr.Blocks):
             raise
         except Exception as error:
             raise gr.Error(UNFIT, print_exception=False) from error
+
+
+def limit_texts() -> None:
+    """Let Gradio read an upload's files, but no text of any length."""
+    take = GradioMultiPartParser.on_part_data
+
+    def take_little(form: GradioMultiPartParser, data: bytes, start: int, end: int) -> None:
+        take(form, data, start, end)
+        part = form._current_part
+        if part.file is None and len(part.data) > MOST_FIELD:
+            raise MultiPartException("An upload is of files.")
+
+    GradioMultiPartParser.on_part_data = take_little
+
+
+limit_texts()
 
 
 class Gate:
@@ -76,7 +101,10 @@ class Gate:
         if not is_open(scope["path"]):
             await _refuse(404, "There is nothing here.")(scope, receive, send_guarded)
             return
-        upload = scope["path"].rstrip("/").endswith("/upload")
+        upload = scope["path"].rstrip("/") == UPLOAD
+        if upload and shutil.disk_usage(UPLOADS).free < MOST_UPLOADED:
+            await _refuse(507, NO_ROOM)(scope, receive, send_guarded)
+            return
         body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
         try:
             if scope["method"] == "POST" and not upload and names_another_place(await body.read()):
@@ -132,7 +160,7 @@ def is_open(path: str) -> bool:
 
 
 def names_another_place(body: bytes) -> bool:
-    """Whether a call's JSON holds a file that is not one of the uploads."""
+    """Whether a call's JSON holds an address, or a file that is not one of the uploads."""
     try:
         waiting = [json.loads(body)]
     except (ValueError, RecursionError):  # Gradio says what is wrong with it
@@ -141,11 +169,15 @@ def names_another_place(body: bytes) -> bool:
         value = waiting.pop()
         if isinstance(value, dict):
             path = value.get("path")
-            if isinstance(path, str) and not Path(os.path.normpath(path)).is_relative_to(UPLOADS):
-                return True
+            if isinstance(path, str):
+                if not Path(os.path.normpath(path)).is_relative_to(UPLOADS):
+                    return True
+                value = value | {"url": None}  # a page says where it plays an upload from
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
+        elif isinstance(value, str) and ADDRESS.match(value):
+            return True
     return False
 
 

@@ -49,7 +49,8 @@ WORDS = """
 | `/live` | the next half second of sound, a model | `label`, `probabilities`, `face` for an avatar |
 
 What cannot be judged is answered with a sentence that says why. `/live` remembers a session's last seconds.
-An assistant can use the same endpoints as tools where the app is started with `GRADIO_MCP_SERVER=true`.
+An assistant can use the first two as tools where the app is started with `GRADIO_MCP_SERVER=true`; it sends
+the recording as a `data:` URL.
 """
 
 

@@ -54,6 +54,8 @@ def sweep(folder: Path, kept: set[Path], seconds: float) -> None:
         try:
             if path not in kept and path.is_file() and time.time() - path.stat().st_ctime > seconds:
                 path.unlink()
+                if path.parent != folder and not any(path.parent.iterdir()):
+                    path.parent.rmdir()  # each upload has a folder of its own
         except FileNotFoundError:  # Gradio was faster
             continue
 
@@ -61,7 +63,7 @@ def sweep(folder: Path, kept: set[Path], seconds: float) -> None:
 def _runs(number: str) -> bool:
     try:
         os.kill(int(number), 0)
-    except (ProcessLookupError, ValueError):
+    except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:  # it runs, as somebody else
         return True

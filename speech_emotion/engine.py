@@ -76,13 +76,14 @@ class OnnxEngine:
         name: of the engine, for people.
         extractor: the classifier's feature extractor.
         weights: the checkpoint that it should have been made of.
+        classes: how many logits it should give.
 
     Raises:
         ExportError: it is damaged, of another checkpoint, asks for more memory than any of ours, or gives
             other numbers here than where it was made.
     """
 
-    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, weights: Path):
+    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, weights: Path, classes: int):
         self.name, self.extractor = name, extractor
         if file.stat().st_size > 2 * weights.stat().st_size + SPARE:
             raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
@@ -97,7 +98,10 @@ class OnnxEngine:
             facts = self.session.get_modelmeta().custom_metadata_map
             if facts.get("checkpoint") != digest(weights):
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
-            off = np.abs(self.run([probe()]) - json.loads(facts["probe"])).max()  # warms up as well
+            logits = self.run([probe(), np.tile(probe(), 2)])  # warms up as well
+            if logits.shape != (2, classes) or not np.isfinite(logits).all():
+                raise ExportError(f"{file.name} does not give a number for each of {classes} classes.")
+            off = np.abs(logits[:1] - json.loads(facts["probe"])).max()
         except ExportError:
             raise
         except Exception as error:  # ONNX Runtime's own have no common ancestor
@@ -126,7 +130,8 @@ def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractio
     for engine, file in EXPORTS.items():
         try:
             if export := find(name, file):
-                return OnnxEngine(export, engine, extractor, find(name, WEIGHTS))
+                weights, classes = find(name, WEIGHTS), model.config.num_labels
+                return OnnxEngine(export, engine, extractor, weights, classes)
         except (ExportError, OSError) as error:  # the latter: no way to the hub
             print(error)
     return TorchEngine(model, extractor)

@@ -142,10 +142,17 @@ def load_report(name: str) -> dict | None:
         path = find(name, "report.json")
         report = json.loads(path.read_text()) if path else None
         shares = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
-        matrix = np.array(report.get("confusion_matrix", []), float)
+        matrix = np.array(report.get("confusion_matrix", []))
         labels = report.get("labels", [])
-        usable = all(share >= 0 for share in shares) and matrix.shape in ((0,), (len(labels),) * 2)
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):  # unreachable, or malformed
+        usable = (
+            all(0 <= share <= 1 for share in shares)
+            and matrix.dtype.kind in "iuf"
+            and matrix.shape in ((0,), (len(labels),) * 2)
+            and bool((matrix >= 0).all())
+        )
+    except OSError:  # no way to it
+        return None
+    except (ValueError, AttributeError, TypeError, RecursionError, ArithmeticError):  # malformed
         return None
     return report if usable else None
 

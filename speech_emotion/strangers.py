@@ -64,7 +64,9 @@ def check_files(name: str) -> None:
     held = count_weights(files[WEIGHTS])
     with torch.device("meta"):
         described = AutoModelForAudioClassification.from_config(
-            AutoConfig.from_pretrained(name, trust_remote_code=False), trust_remote_code=False
+            AutoConfig.from_pretrained(name, trust_remote_code=False),
+            trust_remote_code=False,
+            dtype=torch.float32,  # its own would, for a moment, be that of every thread
         ).num_parameters()
     if described > held + SPARE:
         raise ValueError(

@@ -1,5 +1,6 @@
 """The real app in a real browser: what a visitor and a program get."""
 
+import ast
 import asyncio
 import base64
 import csv
@@ -401,19 +402,28 @@ def test_the_examples_for_programs_work_as_they_are_printed(page, url, speech, c
     assert answer["label"] == expected.label
 
 
-async def list_tools(address: str) -> dict[str, str]:
+ASKED = ("classify", "timeline")
+
+
+async def use_tools(address: str, sound: str) -> tuple[dict[str, str], list[str]]:
     async with (
         streamablehttp_client(f"{address}gradio_api/mcp/") as (reader, writer, _),
         ClientSession(reader, writer) as session,
     ):
         await session.initialize()
-        return {tool.name: tool.description for tool in (await session.list_tools()).tools}
+        tools = {tool.name: tool.description for tool in (await session.list_tools()).tools}
+        answers = [await session.call_tool(name, {"recording": sound, "model": "cnn"}) for name in ASKED]
+        return tools, [answer.content[0].text for answer in answers]
 
 
-def test_an_assistant_finds_the_endpoints_as_tools():
+def test_an_assistant_finds_and_uses_the_endpoints_as_tools(speech):
+    sound = f"data:audio/wav;base64,{base64.b64encode(speech.read_bytes()).decode()}"
     with served(GRADIO_MCP_SERVER="true") as (address, _):
-        tools = asyncio.run(list_tools(address))
-    assert set(tools) == {"batch", "classify", "live", "timeline"}
+        tools, answers = asyncio.run(use_tools(address, sound))
+    expected = EmotionClassifier.from_pretrained(ROOT / "models" / "cnn").predict(speech)
+    assert ast.literal_eval(answers[0])["label"] == expected.label
+    assert ast.literal_eval(answers[1])["segments"]
+    assert set(tools) == {"classify", "timeline"}
     assert "Classify one recording" in tools["classify"]
 
 

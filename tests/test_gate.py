@@ -16,13 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio
 import pytest
 from conftest import ROOT, speak, write_wav
 from gradio.routes import App
+from starlette.testclient import TestClient
 
 from screens import gate, temporary
+from screens.files import MOST_FILES, TOO_MANY
 from screens.gate import UNFIT, is_open
 
 SECRET = "secret-name-of-a-visitor"
@@ -165,10 +168,10 @@ def test_every_path_that_gradio_serves_is_open_or_closed_on_purpose():
         "", "/assets/{path:path}", "/config", "/favicon.ico", "/manifest.json", "/robots.txt",
         "/static/{path:path}", "/theme.css",
     }  # fmt: skip
-    assert {path.partition("/")[0].partition("=")[0] for path in api} == gate.API - {"mcp"}
+    assert {path.partition("/")[0].partition("=")[0] for path in api} == gate.API - {"mcp"} | {"file"}
     closed = {path.removeprefix("/gradio_api").split("/")[1].partition("=")[0] for path in paths - opened}
     assert closed == {
-        "component_server", "custom_component", "deep_link", "dev", "login", "logout", "monitoring",
+        "component_server", "custom_component", "deep_link", "dev", "file", "login", "logout", "monitoring",
         "openapi.json", "process_recording", "proxy", "pwa_icon", "run-history", "runs", "svelte", "token", "undo-vibe-edit",
         "user", "vibe-code", "vibe-edit", "vibe-starter-queries",
     }  # fmt: skip
@@ -195,7 +198,7 @@ def test_no_address_is_opened_for_a_visitor(app, canary, speech):
     address, asked = canary
     for path in (
         f"/gradio_api/file={address}", f"/gradio_api/file={address.upper()}", f"/gradio_api/proxy={address}",
-        f"/gradio_api/file={address.replace(':', '%3A')}", "/gradio_api/run-history/buckets", "/gradio_api/deep_link",
+        f"/gradio_api/file={address.replace(':', '%3A')}", f"/gradio_api/file/{address}", "/gradio_api/file/x", "/gradio_api/run-history/buckets", "/gradio_api/deep_link",
         "/gradio_api/token", "/monitoring", "/gradio_api/vibe-code",
     ):  # fmt: skip
         assert app.ask("GET", path).status in (404, 405), path
@@ -209,6 +212,12 @@ def test_no_address_is_opened_for_a_visitor(app, canary, speech):
         ("call/classify", {"data": [deep, "cnn"]}),
         ("call/v2/classify", {"path": file, "model": "cnn"}),
         ("run/classify", {"data": [file, "cnn"]}),
+        ("run/upload", {"data": [file, "cnn"], "fn_index": number}),
+        (
+            "mcp/",
+            {"method": "tools/call", "params": {"name": "classify", "arguments": {"recording": address}}},
+        ),
+        ("call/classify", {"data": [{"url": address, "meta": {"_type": "gradio.FileData"}}, "cnn"]}),
         ("api/classify", {"data": [file, "cnn"]}),
         ("queue/join", {"data": [file, "cnn"], "fn_index": number, "session_hash": "s"}),
     ):
@@ -257,8 +266,34 @@ def test_what_is_too_large_is_refused_and_not_kept(app):
     answer = app.upload("large.wav", bytes(105_000_000))
     assert (answer.status, "maximum allowed size" in answer.content) == (413, True)
     assert set(app.files()) == before
-    answer = app.ask("POST", "/gradio_api/call/classify", {"data": ["x" * 2_100_000, "cnn"]})
-    assert (answer.status, answer.content) == (413, '{"detail":"This is more than can be sent at once."}')
+    for endpoint in ("call/classify", "call/upload", "run/upload"):
+        answer = app.ask("POST", f"/gradio_api/{endpoint}", {"data": ["x" * 2_100_000, "cnn"]})
+        assert (answer.status, answer.content) == (413, '{"detail":"This is more than can be sent at once."}')
+
+
+def test_an_upload_is_of_files_and_a_text_in_it_is_not_kept(app):
+    text = b'--m\r\nContent-Disposition: form-data; name="x"\r\n\r\n' + bytes(20_000) + b"\r\n--m--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=m"}
+    answer = app.ask("POST", "/gradio_api/upload", text, **kind)
+    assert (answer.status, answer.content) == (400, "An upload is of files.")
+
+
+def test_the_queue_cannot_be_passed_by(app, speech):
+    good = given(app.upload("a.wav", speech))
+    for endpoint in ("run/classify", "api/classify"):
+        assert app.ask("POST", f"/gradio_api/{endpoint}", {"data": [good, "cnn"]}).status == 404, endpoint
+
+
+def test_no_more_recordings_are_judged_at_once_than_can_be(app, speech):
+    good = given(app.upload("a.wav", speech))
+    assert TOO_MANY in app.call("batch", [good] * (MOST_FILES + 1))
+
+
+def test_where_the_disk_is_full_an_upload_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "UPLOADS", tmp_path)
+    monkeypatch.setattr(gate.shutil, "disk_usage", lambda path: SimpleNamespace(free=gate.MOST_UPLOADED - 1))
+    answer = TestClient(gate.Gate(None)).post(gate.UPLOAD, files={"files": b"x"})
+    assert (answer.status_code, answer.json()["detail"]) == (507, gate.NO_ROOM)
 
 
 def test_other_pages_cannot_read_the_answers_and_no_header_is_missing(app):
@@ -348,4 +383,5 @@ def test_old_files_are_swept_and_the_pages_own_stay(tmp_path):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
     temporary.sweep(tmp_path, {tmp_path / "own"}, -1)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["own"]
+    assert not (tmp_path / "folder").exists()
     assert temporary.EVERY_SECONDS + temporary.OLD_SECONDS <= 3600

@@ -112,8 +112,36 @@ def test_a_processor_that_computes_otherwise_is_found_out(copy):
 
 
 def load_export(folder):
-    extractor = load_classifier(folder)[1]
-    return OnnxEngine(folder / "model_int8.onnx", "int8", extractor, folder / "model.safetensors")
+    model, extractor = load_classifier(folder)
+    weights, classes = folder / "model.safetensors", model.config.num_labels
+    return OnnxEngine(folder / "model_int8.onnx", "int8", extractor, weights, classes)
+
+
+@pytest.mark.parametrize("fault", ["fewer classes", "one length alone", "no numbers"])
+def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
+    model = onnx.load(copy / "model_int8.onnx")
+    make = onnx.helper.make_node
+    for node in model.graph.node:
+        node.output[:] = [{"logits": "honest"}.get(output, output) for output in node.output]
+    if fault == "fewer classes":
+        numbers = [onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [1], [1])]
+        added = [make("ReduceMax", ["honest", "one"], ["logits"], keepdims=1)]
+    elif fault == "one length alone":
+        numbers = [onnx.helper.make_tensor("length", onnx.TensorProto.INT64, [2], [1, 16_000])]
+        added = [
+            make("Reshape", ["input_values", "length"], ["second"]),
+            make("ReduceMax", ["second"], ["loudest"], keepdims=0),
+            make("Sub", ["loudest", "loudest"], ["zero"]),
+            make("Add", ["honest", "zero"], ["logits"]),
+        ]
+    else:
+        numbers = []
+        added = [make("Sub", ["honest", "honest"], ["zeros"]), make("Log", ["zeros"], ["logits"])]
+    model.graph.initializer.extend(numbers)
+    model.graph.node.extend(added)
+    onnx.save(model, copy / "model_int8.onnx")
+    with pytest.raises(ExportError, match=r"cannot be run|does not give a number for each"):
+        load_export(copy)
 
 
 def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):

@@ -165,6 +165,11 @@ def test_a_shipped_model_with_settings_of_a_giant_is_refused(tmp_path):
         {"calibration": {"ece": None}},
         {"labels": ["happy", "sad"], "confusion_matrix": [[1, 2], [3]]},
         {"labels": ["happy"], "confusion_matrix": [[1, 2], [3, 4]]},
+        {"labels": ["happy"], "confusion_matrix": [[10**400]]},
+        {"labels": ["happy"], "confusion_matrix": [[-1]]},
+        {"labels": ["happy"], "confusion_matrix": [["1"]]},
+        {"threshold": 10**400},
+        {"calibration": {"ece": 1.5}},
     ],
 )
 def test_a_report_of_other_figures_is_none(report, cnn_folder, tmp_path):
