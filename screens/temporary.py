@@ -6,11 +6,13 @@ folder whose app is no longer there is removed by the next one.
 """
 
 import atexit
+import math
 import os
 import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "speech-emotion-"  # and the number of the process
@@ -50,14 +52,20 @@ def keep_swept() -> None:
 
 def sweep(folder: Path, kept: set[Path], seconds: float) -> None:
     """Remove the files under a folder that are older than so many seconds, but for some that are kept."""
-    for path in folder.rglob("*"):
-        try:
-            if path not in kept and path.is_file() and time.time() - path.stat().st_ctime > seconds:
-                path.unlink()
-                if path.parent != folder and not any(path.parent.iterdir()):
-                    path.parent.rmdir()  # each upload has a folder of its own
-        except FileNotFoundError:  # Gradio was faster
-            continue
+    for place, _, names in os.walk(folder, topdown=False):  # which passes over what has gone meanwhile
+        old = [path for name in names if (path := Path(place, name)) not in kept and _age(path) > seconds]
+        for path in old:
+            path.unlink(missing_ok=True)
+        if old and place != str(folder):
+            with suppress(OSError):  # something else is in it, or it has gone
+                Path(place).rmdir()  # each upload has a folder of its own
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_ctime
+    except FileNotFoundError:  # Gradio was faster
+        return -math.inf
 
 
 def _runs(number: str) -> bool:
