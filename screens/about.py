@@ -1,6 +1,7 @@
 """The model's own card: what it was measured to do, for whom it works worse, and what it is not for."""
 
 import base64
+import functools
 import re
 
 import gradio as gr
@@ -43,9 +44,14 @@ def show_card(model: str) -> str:
 
 
 def read(model: str, name: str) -> bytes | None:
-    """Read a file of a model's folder, here or on the hub; None where there is none."""
+    """Read a file of a model's folder, here or on the hub; None where there is none, or no way to it."""
     try:
-        path = find(model, name)
+        return _read_once(model, name)
     except OSError:
         return None
+
+
+@functools.cache
+def _read_once(model: str, name: str) -> bytes | None:
+    path = find(model, name)
     return path.read_bytes() if path else None

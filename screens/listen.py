@@ -87,7 +87,7 @@ def forget() -> tuple:
 
 def play(event: gr.SelectData) -> gr.Audio:
     """Move the player to where a visitor pointed."""
-    return gr.Audio(playback_position=float(event.index))
+    return gr.Audio(playback_position=event.index) if isinstance(event.index, int | float) else gr.skip()
 
 
 def listen(path: str | None, model: str) -> Iterator[tuple]:

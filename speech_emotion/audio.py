@@ -34,6 +34,8 @@ TRIM_DB = 30.0  # dB below the loudest frame; the threshold used in the literatu
 FRAME_LENGTH = SAMPLE_RATE * 25 // 1000  # 25 ms, frames on which level is measured
 HOP_LENGTH = SAMPLE_RATE * 10 // 1000  # 10 ms
 
+SEVERAL, LEAST_SAMPLES = 1000, 16  # of so many packets, each has at least so many on average: each takes time
+
 _LFS_POINTER = b"version https://git-lfs"
 _NOTHING = "The file holds no sound."
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, of a stream whose header states no length
@@ -355,7 +357,11 @@ def _decode_av(file: BinaryIO, max_seconds: float) -> Iterator[tuple[np.ndarray,
                 raise AudioError("There is no sound in this file.")
             _check_length(_stated_by(container), max_seconds)
             target = form = to_float = None
-            for frame in container.decode(audio=0):
+            samples = 0
+            for number, frame in enumerate(container.decode(audio=0), start=1):
+                samples += frame.samples
+                if number >= SEVERAL and samples < LEAST_SAMPLES * number:
+                    raise AudioError("The sound in this file is cut into pieces too small to be read.")
                 _check_form(frame.sample_rate, frame.layout.nb_channels)
                 # The first frame decides: a stream that changes its rate or channels is brought to it.
                 target = target or (frame.layout, frame.sample_rate)

@@ -3,6 +3,9 @@
 import functools
 import json
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +24,7 @@ BATCH_SIZE = 8  # windows that PyTorch runs at once
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.
 TOLERANCE = 0.05
+PROBE_SECONDS = 30  # that an export may take for three seconds of sound, when it is loaded
 MEMORY = 2_000_000_000  # bytes that all exports may take for their numbers; ours need a tenth of it
 SPARE = (
     1_000_000  # bytes of an export's graph; its weights are at most those of a checkpoint in half precision
@@ -98,7 +102,10 @@ class OnnxEngine:
             facts = self.session.get_modelmeta().custom_metadata_map
             if facts.get("checkpoint") != digest(weights):
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
-            logits = self.run([probe(), np.tile(probe(), 2)])  # warms up as well
+            with limit_time() as limited:
+                logits = run_onnx(
+                    self.session, extractor, [probe(), np.tile(probe(), 2)], limited
+                )  # warms up
             if logits.shape != (2, classes) or not np.isfinite(logits).all():
                 raise ExportError(f"{file.name} does not give a number for each of {classes} classes.")
             off = np.abs(logits[:1] - json.loads(facts["probe"])).max()
@@ -115,11 +122,14 @@ class OnnxEngine:
 
 
 def run_onnx(
-    session: onnxruntime.InferenceSession, extractor: FeatureExtractionMixin, windows: list[np.ndarray]
+    session: onnxruntime.InferenceSession,
+    extractor: FeatureExtractionMixin,
+    windows: list[np.ndarray],
+    options: onnxruntime.RunOptions | None = None,
 ) -> np.ndarray:
     """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz, one by one."""
     inputs = [extract(extractor, [window])["input_values"].numpy() for window in windows]
-    return np.concatenate([session.run(["logits"], {"input_values": each})[0] for each in inputs])
+    return np.concatenate([session.run(["logits"], {"input_values": each}, options)[0] for each in inputs])
 
 
 def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractionMixin) -> Engine:
@@ -144,6 +154,18 @@ def limit_memory() -> None:
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
+
+
+@contextmanager
+def limit_time() -> Iterator[onnxruntime.RunOptions]:
+    """Give options of runs that are ended after PROBE_SECONDS: a stranger's graph can go on for ever."""
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(PROBE_SECONDS, setattr, (options, "terminate", True))
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
 
 
 def probe() -> np.ndarray:

@@ -200,12 +200,26 @@ def bombs():
         yield f"table-of-{samples}.m4a", m4a_of([track(samples)]), ANY
     yield "hundred-tracks.m4a", m4a_of([track(500_000)] * 100), ANY
     yield "deep-boxes.m4a", m4a_of([nested(50_000)]), "no sound"
+    yield "a-sample-a-packet.mkv", in_packets(480_000), "too small to be read"
     yield "huge-tag.mp3", b"ID3\4\0\0\x7f\x7f\x7f\x7f" + bytes(1000), ANY
     yield "huge-element.webm", b"\x1a\x45\xdf\xa3\x01" + b"\xff" * 6 + b"\xfe" + bytes(1000), NOT_AUDIO
     yield "large-picture.mov", picture_beside_sound(), SOUND
     yield "sync-words.mp3", b"\xff\xfb\x90\x44" * 2_500_000, ANY
     yield "pages.ogg", b"OggS\0" * 2_000_000, NOT_AUDIO
     yield "chunks.wav", encode()[:12] + b"JUNK\0\0\0\0" * 1_000_000, ANY
+
+
+def in_packets(count: int) -> bytes:
+    """Write 16-bit samples at 8 kHz as Matroska, each in a packet of its own."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as file:
+        stream = file.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for number in range(count):
+            packet = av.Packet(b"\x00\x10")
+            packet.pts = packet.dts = number
+            packet.stream, packet.time_base = stream, Fraction(1, 8000)
+            file.mux(packet)
+    return buffer.getvalue()
 
 
 def silent_flac(seconds: int) -> bytes:

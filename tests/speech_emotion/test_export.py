@@ -15,7 +15,7 @@ from transformers import (
     Wav2Vec2ForSequenceClassification,
 )
 
-from speech_emotion import EmotionClassifier
+from speech_emotion import EmotionClassifier, engine
 from speech_emotion.data import open_dataset
 from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine
 from speech_emotion.export import LeanConv, check_parity, find_products, main, make_product, streamline
@@ -141,6 +141,46 @@ def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
     model.graph.node.extend(added)
     onnx.save(model, copy / "model_int8.onnx")
     with pytest.raises(ExportError, match=r"cannot be run|does not give a number for each"):
+        load_export(copy)
+
+
+def test_an_export_that_never_ends_is_ended(copy, monkeypatch):
+    monkeypatch.setattr(engine, "PROBE_SECONDS", 1)
+    helper, kinds = onnx.helper, onnx.TensorProto
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Sin", ["number"], ["another"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", kinds.INT64, []),
+            helper.make_tensor_value_info("go", kinds.BOOL, []),
+            helper.make_tensor_value_info("number", kinds.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", kinds.BOOL, []),
+            helper.make_tensor_value_info("another", kinds.FLOAT, []),
+        ],
+    )
+    model = onnx.load(copy / "model_int8.onnx")
+    for node in model.graph.node:
+        node.output[:] = [{"logits": "honest"}.get(output, output) for output in node.output]
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("rounds", kinds.INT64, [], [10**15]),
+            helper.make_tensor("start", kinds.BOOL, [], [True]),
+            helper.make_tensor("zero", kinds.FLOAT, [], [0.0]),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("Loop", ["rounds", "start", "zero"], ["same"], body=body),
+            helper.make_node("Add", ["honest", "same"], ["logits"]),
+        ]
+    )
+    onnx.save(model, copy / "model_int8.onnx")
+    with pytest.raises(ExportError, match="cannot be run"):
         load_export(copy)
 
 
