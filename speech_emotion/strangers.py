@@ -35,9 +35,19 @@ FOREIGN = {
 # extractor's filters and lengths take memory that no weights vouch for.
 LARGEST = (
     (re.compile("layers|blocks|depths"), 200),
-    (re.compile("n_fft|mel|mfcc|feature_size|length"), 5_000),
+    (re.compile("chunk_length"), 30),  # seconds
+    (re.compile("mel|mfcc|feature_size"), 256),
+    (re.compile("fft|window|length"), 5_000),
+    (re.compile("position"), 10_000),
     (re.compile(""), 1_000_000),
 )
+LEAST_HOP = 80  # samples from one frame to the next, in a spectrogram or in a front end of convolutions
+EXTRACTORS = {
+    "ASTFeatureExtractor",
+    "SeamlessM4TFeatureExtractor",
+    "Wav2Vec2FeatureExtractor",
+    "WhisperFeatureExtractor",
+}
 
 
 def check_files(name: str) -> None:
@@ -105,6 +115,11 @@ def check_settings(path: Path) -> None:
             most = next(most for pattern, most in LARGEST if pattern.search(key))
             if abs(value) > most:
                 raise ValueError(f"{key} in its {path.name} is over {most:,}")
+        hop = prod(value) if key == "conv_stride" and isinstance(value, list) else value
+        if isinstance(hop, int) and (key == "hop_length" or hop is not value) and hop < LEAST_HOP:
+            raise ValueError(f"{key} in its {path.name} gives more than a frame in {LEAST_HOP} samples")
+        if key == "feature_extractor_type" and value not in EXTRACTORS:
+            raise ValueError(f"its feature extractor {value!r} is none of those served here")
 
 
 def count_weights(path: Path) -> int:
