@@ -27,7 +27,7 @@ API = {
     "api", "app_id", "call", "cancel", "heartbeat", "info", "login_check", "mcp", "openapi.json",
     "queue", "reset", "run", "startup-events", "stream", "theme.css", "upload", "upload_progress",
 }  # fmt: skip
-UPLOAD = "/gradio_api/upload"
+UPLOAD, TOOLS = "/gradio_api/upload", "/gradio_api/mcp"
 MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of an upload of many files
 MOST_FIELD = 10_000  # bytes of an upload's text; Gradio keeps that in memory, and its page sends none
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
@@ -105,9 +105,10 @@ class Gate:
         if upload and shutil.disk_usage(UPLOADS).free < MOST_UPLOADED:
             await _refuse(507, NO_ROOM)(scope, receive, send_guarded)
             return
+        tool = scope["path"].startswith(TOOLS)
         body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
         try:
-            if scope["method"] == "POST" and not upload and names_another_place(await body.read()):
+            if scope["method"] == "POST" and not upload and names_another_place(await body.read(), tool):
                 refusal = _refuse(400, "Send the recording itself: addresses and paths are not opened here.")
                 await refusal(scope, receive, send_guarded)
             else:
@@ -159,8 +160,8 @@ def is_open(path: str) -> bool:
     return rest.partition("/")[0] in API
 
 
-def names_another_place(body: bytes) -> bool:
-    """Whether a call's JSON holds an address, or a file that is not one of the uploads."""
+def names_another_place(body: bytes, tool: bool) -> bool:
+    """Whether a call's JSON holds a file that is not one of the uploads; a tool's call, any address."""
     try:
         waiting = [json.loads(body)]
     except (ValueError, RecursionError):  # Gradio says what is wrong with it
@@ -172,11 +173,12 @@ def names_another_place(body: bytes) -> bool:
             if isinstance(path, str):
                 if not Path(os.path.normpath(path)).is_relative_to(UPLOADS):
                     return True
-                value = value | {"url": None}  # a page says where it plays an upload from
+            elif isinstance(value.get("url"), str):
+                return True
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
-        elif isinstance(value, str) and ADDRESS.match(value):
+        elif tool and isinstance(value, str) and ADDRESS.match(value):
             return True
     return False
 

@@ -141,11 +141,13 @@ def load_report(name: str) -> dict | None:
     try:
         path = find(name, "report.json")
         report = json.loads(path.read_text()) if path else None
-        shares = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
+        threshold, error = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
         matrix = np.array(report.get("confusion_matrix", []))
         labels = report.get("labels", [])
         usable = (
-            all(0 <= share <= 1 for share in shares)
+            threshold >= 0
+            and float(threshold) < np.inf
+            and 0 <= error <= 1
             and matrix.dtype.kind in "iuf"
             and matrix.shape in ((0,), (len(labels),) * 2)
             and bool((matrix >= 0).all())
