@@ -49,7 +49,7 @@ INTRO = f"""
 
 Record a few seconds of speech or upload a recording, up to an hour and {MAX_BYTES // 2**20} MB. A model
 trained on acted English speech says which emotion the voice **expresses**; what the speaker feels it cannot
-know. Your recording is processed in memory, deleted within the hour, and used for nothing else.
+know. Your recording lies in a temporary file, is deleted within the hour, and is used for nothing else.
 """
 
 
