@@ -71,15 +71,8 @@ def main() -> None:
 
 def fuzz(seconds: int, findings: Path) -> int:
     """Run libFuzzer in a process of its own until it finds something or ends; count the inputs."""
-    command = [
-        sys.executable,
-        __file__,
-        KEPT / "inputs",
-        f"-max_total_time={seconds}",
-        f"-runs={RUNS}",
-        *LIMITS,
-    ]
-    command += [f"-artifact_prefix={findings}/", "-print_final_stats=1", "-verbosity=1"]
+    command = [sys.executable, __file__, KEPT / "inputs", f"-max_total_time={seconds}", *LIMITS]
+    command += [f"-runs={RUNS}", f"-artifact_prefix={findings}/", "-print_final_stats=1", "-verbosity=1"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
     counts = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\t", done.stderr, re.MULTILINE)
     if not counts:

@@ -150,12 +150,10 @@ def load_report(name: str) -> dict | None:
             and 0 <= error <= 1
             and matrix.dtype.kind in "iuf"
             and matrix.shape in ((0,), (len(labels),) * 2)
-            and bool((matrix >= 0).all())
+            and (matrix >= 0).all()
         )
-    except OSError:  # no way to it
-        return None
-    except (ValueError, AttributeError, TypeError, RecursionError, ArithmeticError):  # malformed
-        return None
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError, ArithmeticError):
+        return None  # there is no way to it, or it is malformed
     return report if usable else None
 
 

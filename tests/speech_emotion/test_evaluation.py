@@ -173,7 +173,8 @@ def test_the_card_is_filled_and_its_numbers_are_the_reports(report, card):
 def test_the_hub_understands_the_cards_header(card, report):
     data = ModelCard(card).data
     assert (data.pipeline_tag, data.library_name) == ("audio-classification", "transformers")
-    assert (data.license, data.language) == ("cc-by-nc-sa-4.0", "en")
+    # names of corpora are no datasets of the hub
+    assert (data.license, data.language, data.datasets) == ("cc-by-nc-sa-4.0", "en", None)
     results = {result.metric_name: result.metric_value for result in data.eval_results}
     assert results["Unweighted average recall"] == report["overall"]["uar"]
     assert all(result.dataset_split == "test" for result in data.eval_results)
