@@ -1,14 +1,14 @@
 """The model's own card: what it was measured to do, for whom it works worse, and what it is not for."""
 
 import base64
-import functools
 import re
+from pathlib import Path
 
 import gradio as gr
 
 from screens.listen import Listen
-from screens.models import MODELS
-from speech_emotion.strangers import find
+from screens.models import classifier
+from speech_emotion import ModelError
 
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([\w.-]+\.png)\)")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -29,29 +29,18 @@ def lay_out(listen: Listen, tab: gr.Tab) -> None:
 
 def show_card(model: str) -> str:
     """Give a model's card as Markdown that carries its pictures."""
-    folder = MODELS[model]
-    text = read(folder, "README.md")
-    if text is None:
+    try:
+        folder = Path(classifier(model).model.name_or_path)
+    except ModelError as error:
+        return str(error)
+    card = folder / "README.md"
+    if not card.is_file():
         return f"The model `{model}` has no card."
 
     def carry(match: re.Match) -> str:
-        picture = read(folder, match[2])
-        if picture is None:
+        picture = folder / match[2]
+        if not picture.is_file():
             return match[1]
-        return f"![{match[1]}](data:image/png;base64,{base64.b64encode(picture).decode()})"
+        return f"![{match[1]}](data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()})"
 
-    return PICTURE.sub(carry, FRONT_MATTER.sub("", text.decode(errors="replace")))
-
-
-def read(model: str, name: str) -> bytes | None:
-    """Read a file of a model's folder, here or on the hub; None where there is none, or no way to it."""
-    try:
-        return _read_once(model, name)
-    except OSError:
-        return None
-
-
-@functools.cache
-def _read_once(model: str, name: str) -> bytes | None:
-    path = find(model, name)
-    return path.read_bytes() if path else None
+    return PICTURE.sub(carry, FRONT_MATTER.sub("", card.read_text(errors="replace")))

@@ -17,14 +17,14 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.files import digest
 from speech_emotion.models import extract
-from speech_emotion.strangers import WEIGHTS, find
+from speech_emotion.strangers import WEIGHTS
 
 EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
 BATCH_SIZE = 8  # windows that PyTorch runs at once
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.
 TOLERANCE = 0.05
-PROBE_SECONDS = 30  # that an export may take for three seconds of sound, when it is loaded
+RUN_SECONDS = 30  # that an export may take for a window; the slowest of ours takes a hundredth of that
 MEMORY = 2_000_000_000  # bytes that all exports may take for their numbers; ours need a tenth of it
 SPARE = (
     1_000_000  # bytes of an export's graph; its weights are at most those of a checkpoint in half precision
@@ -102,10 +102,7 @@ class OnnxEngine:
             facts = self.session.get_modelmeta().custom_metadata_map
             if facts.get("checkpoint") != digest(weights):
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
-            with limit_time() as limited:
-                logits = run_onnx(
-                    self.session, extractor, [probe(), np.tile(probe(), 2)], limited
-                )  # warms up
+            logits = run_onnx(self.session, extractor, [probe(), np.tile(probe(), 2)])  # warms up
             if logits.shape != (2, classes) or not np.isfinite(logits).all():
                 raise ExportError(f"{file.name} does not give a number for each of {classes} classes.")
             off = np.abs(logits[:1] - json.loads(facts["probe"])).max()
@@ -117,33 +114,44 @@ class OnnxEngine:
             raise ExportError(f"{file.name} gives other numbers on this processor, off by {off:.2f}.")
 
     def run(self, windows: list[np.ndarray]) -> np.ndarray:
-        """As in `Engine`."""
-        return run_onnx(self.session, self.extractor, windows)
+        """As in `Engine`.
+
+        Raises:
+            ExportError: it fails, takes too long, or gives no numbers for these windows.
+        """
+        try:
+            logits = run_onnx(self.session, self.extractor, windows)
+        except Exception as error:
+            raise ExportError(f"{self.name} failed: {error}") from error
+        if not np.isfinite(logits).all():
+            raise ExportError(f"{self.name} gave no numbers.")
+        return logits
 
 
 def run_onnx(
-    session: onnxruntime.InferenceSession,
-    extractor: FeatureExtractionMixin,
-    windows: list[np.ndarray],
-    options: onnxruntime.RunOptions | None = None,
+    session: onnxruntime.InferenceSession, extractor: FeatureExtractionMixin, windows: list[np.ndarray]
 ) -> np.ndarray:
     """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz, one by one."""
-    inputs = [extract(extractor, [window])["input_values"].numpy() for window in windows]
-    return np.concatenate([session.run(["logits"], {"input_values": each}, options)[0] for each in inputs])
+    logits = []
+    for window in windows:
+        inputs = {"input_values": extract(extractor, [window])["input_values"].numpy()}
+        with limit_time() as options:
+            logits += session.run(["logits"], inputs, options)
+    return np.concatenate(logits)
 
 
-def choose_engine(name: str, model: PreTrainedModel, extractor: FeatureExtractionMixin) -> Engine:
-    """Give the fastest engine that a model folder, or a model on the hub, has.
+def choose_engine(model: PreTrainedModel, extractor: FeatureExtractionMixin) -> Engine:
+    """Give the fastest engine that there is for a model beside the checkpoint it was read from.
 
     An export that cannot be used is said so on the standard output, and passed over.
     """
+    folder = Path(model.name_or_path)
     for engine, file in EXPORTS.items():
-        try:
-            if export := find(name, file):
-                weights, classes = find(name, WEIGHTS), model.config.num_labels
-                return OnnxEngine(export, engine, extractor, weights, classes)
-        except (ExportError, OSError) as error:  # the latter: no way to the hub
-            print(error)
+        if (folder / file).exists():
+            try:
+                return OnnxEngine(folder / file, engine, extractor, folder / WEIGHTS, model.config.num_labels)
+            except ExportError as error:
+                print(error)
     return TorchEngine(model, extractor)
 
 
@@ -158,9 +166,9 @@ def limit_memory() -> None:
 
 @contextmanager
 def limit_time() -> Iterator[onnxruntime.RunOptions]:
-    """Give options of runs that are ended after PROBE_SECONDS: a stranger's graph can go on for ever."""
+    """Give options of a run that is ended after RUN_SECONDS: a stranger's graph can go on for ever."""
     options = onnxruntime.RunOptions()
-    timer = threading.Timer(PROBE_SECONDS, setattr, (options, "terminate", True))
+    timer = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
     timer.start()
     try:
         yield options

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import SAMPLE_RATE, AudioError, check_speech, load_audio, to_contract
-from speech_emotion.engine import Engine, TorchEngine, choose_engine
+from speech_emotion.engine import Engine, ExportError, TorchEngine, choose_engine
 from speech_emotion.models import load_classifier, load_report
 from speech_emotion.speech import holds_speech
 
@@ -56,10 +56,11 @@ class EmotionClassifier:
     def __init__(
         self, model: PreTrainedModel, extractor: FeatureExtractionMixin, engine: Engine | None = None
     ):
-        self.model = model
+        self.model, self.extractor = model, extractor
         self.engine = engine or TorchEngine(model, extractor)
         self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        self.report = load_report(model.name_or_path) or {}
+        folder = model.name_or_path  # empty of a model that was not loaded
+        self.report = (load_report(folder) if folder else None) or {}
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike) -> "EmotionClassifier":
@@ -69,7 +70,7 @@ class EmotionClassifier:
             ModelError: it cannot be loaded, or part of its weights is missing.
         """
         model, extractor = load_classifier(str(name))
-        return cls(model, extractor, choose_engine(str(name), model, extractor))
+        return cls(model, extractor, choose_engine(model, extractor))
 
     def predict(self, source: str | PathLike | bytes | np.ndarray, rate: int = SAMPLE_RATE) -> Prediction:
         """Classify one clip.
@@ -139,8 +140,17 @@ class EmotionClassifier:
         windows = [(owner, window) for owner, clip in enumerate(clips) for window in cut_windows(clip)]
         owners = [owner for owner, _ in windows]
         logits, count = np.zeros((len(clips), len(self.labels)), np.float32), np.bincount(owners)
-        np.add.at(logits, owners, self.engine.run([window for _, window in windows]))
+        np.add.at(logits, owners, self._run([window for _, window in windows]))
         return logits / count[:, None].astype(np.float32)
+
+    def _run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """Run the engine; an export that fails on what was never tried is given up for the checkpoint."""
+        try:
+            return self.engine.run(windows)
+        except ExportError as error:
+            print(error)
+            self.engine = TorchEngine(self.model, self.extractor)
+            return self.engine.run(windows)
 
 
 def cut_windows(audio: np.ndarray) -> list[np.ndarray]:

@@ -19,7 +19,7 @@ from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.cnn import SpectrogramCNN
 from speech_emotion.cnn_mfcc import MfccCNN
 from speech_emotion.labels import SCHEMES
-from speech_emotion.strangers import check_files, find
+from speech_emotion.strangers import check_files, fetch
 
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
 
@@ -91,23 +91,28 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
         name: a folder or a hub id. Only safetensors are read, and no code of the model's.
 
     Returns:
-        The model in evaluation mode, float32, and its feature extractor.
+        The model in evaluation mode, float32, its `name_or_path` the folder on this machine that it was read
+        from; and its feature extractor.
 
     Raises:
         ModelError: nothing loadable there, files that `strangers.check_files` refuses, weights that are
             missing (transformers would fill them in at random and only warn) or no numbers, a class that no
             label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
     """
-    name = str(name)
     try:
-        check_files(name)
+        folder = fetch(str(name))
+        check_files(folder)
         model, report = AutoModelForAudioClassification.from_pretrained(
-            name, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            folder,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
         )
-        extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
+        extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
         _check_classifier(model.eval(), extractor, report["missing_keys"])
     except Exception as error:  # settings that somebody made up can raise anything
-        raise ModelError.of(name, error) from error
+        raise ModelError.of(str(name), error) from error
     return model, extractor
 
 
@@ -132,15 +137,14 @@ def _check_classifier(model: PreTrainedModel, extractor: FeatureExtractionMixin,
         raise ValueError(f"of a second of sound it makes no number for each of its {len(labels)} classes")
 
 
-def load_report(name: str) -> dict | None:
-    """Load the `report.json` beside a model, in its folder or on the hub.
+def load_report(folder: str | Path) -> dict | None:
+    """Load the `report.json` in a model's folder.
 
     Returns:
         The report; None where there is none, or one whose figures cannot be used.
     """
     try:
-        path = find(name, "report.json")
-        report = json.loads(path.read_text()) if path else None
+        report = json.loads((Path(folder) / "report.json").read_text())
         threshold, error = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
         matrix = np.array(report.get("confusion_matrix", []))
         labels = report.get("labels", [])
@@ -153,7 +157,7 @@ def load_report(name: str) -> dict | None:
             and (matrix >= 0).all()
         )
     except (OSError, ValueError, AttributeError, TypeError, RecursionError, ArithmeticError):
-        return None  # there is no way to it, or it is malformed
+        return None  # it is not there, or malformed
     return report if usable else None
 
 

@@ -2,7 +2,8 @@
 
 `from_pretrained` reads no pickle and runs no code of a model's when it is told so, but it builds whatever the
 settings describe, and settings can describe gigabytes. So the settings are read first, and must describe no
-more than the weights beside them hold.
+more than the weights beside them hold. What is checked and what is loaded are the same files: those of one
+commit, in a folder on this machine.
 """
 
 import json
@@ -11,14 +12,28 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
+import httpx2
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForAudioClassification
-from transformers.utils import cached_file
 
 SETTINGS = ("config.json", "preprocessor_config.json")
 OPTIONAL_SETTINGS = ("processor_config.json",)  # read by transformers in place of the second, where it is
 WEIGHTS = "model.safetensors"
+ADAPTER = "adapter_config.json"
+# What is fetched of a published model: what is checked, its report, its card with pictures, its exports.
+FETCHED = [
+    *SETTINGS,
+    *OPTIONAL_SETTINGS,
+    WEIGHTS,
+    ADAPTER,
+    "report.json",
+    "README.md",
+    "*.png",
+    "model*.onnx",
+]
 LARGEST_SETTINGS = 1_000_000  # bytes; a Whisper's, with its filters written out, are 200,000
 SPARE = 50_000_000  # numbers that a config may describe beyond the weights: an encoder's head is missing, say
 
@@ -50,31 +65,47 @@ EXTRACTORS = {
 }
 
 
-def check_files(name: str) -> None:
-    """Refuse a model by its files; nothing larger than its weights is allocated.
+def fetch(name: str) -> Path:
+    """Give the folder of a model; of one on the hub, a copy of what is used of it, as it is now.
 
     Args:
         name: a folder or a hub id.
 
     Raises:
-        ValueError: they bring code, are damaged, or describe another model than the weights are of; the
-            message is a clause that says why.
+        ValueError: there is no such folder, or that is no name for the hub.
         OSError: there is no such model, or no way to the hub.
     """
-    if name.startswith(("/", ".")) and not Path(name).is_dir():
+    if Path(name).is_dir():
+        return Path(name)
+    if name.startswith(("/", ".")):
         raise ValueError("there is no such folder")
-    if find(name, "adapter_config.json"):
+    try:
+        return Path(snapshot_download(name, allow_patterns=FETCHED))
+    except RepositoryNotFoundError as error:
+        raise OSError("there is no such folder, and no such model on the hub for everyone to read") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError) as error:
+        raise OSError("there is no such folder, and no way to the hub, or it does not answer") from error
+
+
+def check_files(folder: Path) -> None:
+    """Refuse a model by its files; nothing larger than its weights is allocated.
+
+    Raises:
+        ValueError: they bring code, are damaged, or describe another model than the weights are of; the
+            message is a clause that says why.
+    """
+    if (folder / ADAPTER).exists():
         raise ValueError("it is an addition to another model, not a whole one")
-    files = {file: find(name, file) for file in (*SETTINGS, *OPTIONAL_SETTINGS, WEIGHTS)}
-    for file, path in files.items():
-        if path is None and file not in OPTIONAL_SETTINGS:
+    for file in (*SETTINGS, WEIGHTS):
+        if not (folder / file).exists():
             raise ValueError(f"it has no {file}")
-        if path and file != WEIGHTS:
-            check_settings(path)
-    held = count_weights(files[WEIGHTS])
+    for file in (*SETTINGS, *OPTIONAL_SETTINGS):
+        if (folder / file).exists():
+            check_settings(folder / file)
+    held = count_weights(folder / WEIGHTS)
     with torch.device("meta"):
         described = AutoModelForAudioClassification.from_config(
-            AutoConfig.from_pretrained(name, trust_remote_code=False),
+            AutoConfig.from_pretrained(folder, trust_remote_code=False),
             trust_remote_code=False,
             dtype=torch.float32,  # its own would, for a moment, be that of every thread
         ).num_parameters()
@@ -82,16 +113,6 @@ def check_files(name: str) -> None:
         raise ValueError(
             f"its config.json describes {described:,} weights, but {WEIGHTS} has {held:,} numbers"
         )
-
-
-def find(name: str, file: str) -> Path | None:
-    """Find a file of a model, here or on the hub; None where it has none.
-
-    Raises:
-        OSError: there is no such model, or no way to the hub.
-    """
-    path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-    return Path(path) if path else None
 
 
 def check_settings(path: Path) -> None:

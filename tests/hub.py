@@ -17,16 +17,23 @@ REGULAR = (".json", ".md", ".txt")  # committed with their content; everything e
 
 
 class Repository:
-    """One model or dataset: its files as they are now, without history."""
+    """One model or dataset: its files as they are now, and as they were at every commit that was asked for."""
 
     def __init__(self, private: bool):
         self.private = private
         self.files: dict[str, bytes] = {}
+        self.commits: dict[str, dict[str, bytes]] = {}
+
+    def at(self, revision: str) -> dict[str, bytes]:
+        """Give the files of a branch, which are those of now, or of a commit."""
+        return self.commits.get(revision, self.files)
 
     @property
     def sha(self) -> str:
         names = sorted((path, hashlib.sha256(content).hexdigest()) for path, content in self.files.items())
-        return hashlib.sha1(repr(names).encode()).hexdigest()
+        sha = hashlib.sha1(repr(names).encode()).hexdigest()
+        self.commits[sha] = dict(self.files)
+        return sha
 
     def entries(self, folder: str = "", recursive: bool = True) -> list[dict]:
         inside = [path for path in self.files if PurePosixPath(path).is_relative_to(folder)]
@@ -37,20 +44,11 @@ class Repository:
             folder,
         }
         folders = [path for path in parents if PurePosixPath(path).is_relative_to(folder)]
-        return [self.entry(path) for path in sorted(inside)] + [
+        return [_entry(path, self.files[path]) for path in sorted(inside)] + [
             {"type": "directory", "path": path, "oid": "0" * 40, "size": 0}
             for path in sorted(folders)
             if recursive or PurePosixPath(path).parent == PurePosixPath(folder)
         ]
-
-    def entry(self, path: str) -> dict:
-        content = self.files[path]
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        entry = {"type": "file", "path": path, "size": len(content), "oid": blob}
-        if not path.endswith(REGULAR):
-            sha256 = hashlib.sha256(content).hexdigest()
-            entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
-        return entry
 
 
 class Hub:
@@ -127,10 +125,10 @@ class Hub:
                 return self.api(
                     self.find(kind, owner, name, known), f"{kind}/{owner}/{name}", rest, url, body
                 )
-            case "GET" | "HEAD", ["datasets", owner, name, "resolve", _, *path]:
-                return self.resolve(self.find("datasets", owner, name, known), "/".join(path))
-            case "GET" | "HEAD", [owner, name, "resolve", _, *path]:
-                return self.resolve(self.find("models", owner, name, known), "/".join(path))
+            case "GET" | "HEAD", ["datasets", owner, name, "resolve", revision, *path]:
+                return self.resolve(self.find("datasets", owner, name, known), revision, "/".join(path))
+            case "GET" | "HEAD", [owner, name, "resolve", revision, *path]:
+                return self.resolve(self.find("models", owner, name, known), revision, "/".join(path))
         return _json({"error": f"no {url.path} here"}, 404)
 
     def find(self, kind: str, owner: str, name: str, known: bool) -> Repository | None:
@@ -197,13 +195,16 @@ class Hub:
                 case "deletedFile":
                     del repository.files[value["path"]]
 
-    def resolve(self, repository: Repository | None, path: str) -> tuple[int, dict[str, str], bytes]:
+    def resolve(
+        self, repository: Repository | None, revision: str, path: str
+    ) -> tuple[int, dict[str, str], bytes]:
         if repository is None:
             return _json({"error": "Repository not found"}, 401, {"X-Error-Code": "RepoNotFound"})
-        commit = {"X-Repo-Commit": repository.sha}
-        if path not in repository.files:
+        files = repository.at(revision)
+        commit = {"X-Repo-Commit": revision if revision in repository.commits else repository.sha}
+        if path not in files:
             return _json({"error": "Entry not found"}, 404, commit | {"X-Error-Code": "EntryNotFound"})
-        content, entry = repository.files[path], repository.entry(path)
+        content, entry = files[path], _entry(path, files[path])
         if "lfs" not in entry:
             return 200, commit | {"ETag": f'"{entry["oid"]}"', "Accept-Ranges": "bytes"}, content
         oid = entry["lfs"]["oid"]
@@ -212,6 +213,15 @@ class Hub:
             f"http://localhost:{self.server.server_port}/cdn/{oid}"  # another host, as the hub's CDN is
         )
         return 302, commit | linked | {"Location": elsewhere}, b""
+
+
+def _entry(path: str, content: bytes) -> dict:
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    entry = {"type": "file", "path": path, "size": len(content), "oid": blob}
+    if not path.endswith(REGULAR):
+        sha256 = hashlib.sha256(content).hexdigest()
+        entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
+    return entry
 
 
 def _mode(path: str) -> dict:

@@ -1,6 +1,7 @@
 import json
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,8 +17,9 @@ from transformers import (
 )
 
 from speech_emotion import EmotionClassifier, engine
+from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.data import open_dataset
-from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine
+from speech_emotion.engine import ExportError, OnnxEngine, TorchEngine, choose_engine, probe
 from speech_emotion.export import LeanConv, check_parity, find_products, main, make_product, streamline
 from speech_emotion.models import load_classifier, new_classifier
 
@@ -80,9 +82,9 @@ def test_int8_is_in_the_one_and_not_in_the_other(folder):
 
 def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(copy, capsys):
     (copy / "model_int8.onnx").unlink()
-    assert choose_engine(str(copy), *load_classifier(copy)).name == "ONNX Runtime"
+    assert choose_engine(*load_classifier(copy)).name == "ONNX Runtime"
     (copy / "model.onnx").unlink()
-    assert choose_engine(str(copy), *load_classifier(copy)).name == "PyTorch"
+    assert choose_engine(*load_classifier(copy)).name == "PyTorch"
     assert capsys.readouterr().out == ""
 
 
@@ -91,14 +93,14 @@ def test_an_export_of_another_checkpoint_is_passed_over(copy, capsys):
     with torch.no_grad():
         model.classifier.bias += 1
     model.save_pretrained(copy)
-    assert choose_engine(str(copy), model, extractor).name == "PyTorch"
+    assert choose_engine(model, extractor).name == "PyTorch"
     assert "was made of another checkpoint: export it again." in capsys.readouterr().out
 
 
 def test_a_damaged_export_is_passed_over(copy, capsys):
     for file in ("model.onnx", "model_int8.onnx"):
         (copy / file).write_bytes((copy / file).read_bytes()[:5000])
-    assert choose_engine(str(copy), *load_classifier(copy)).name == "PyTorch"
+    assert choose_engine(*load_classifier(copy)).name == "PyTorch"
     assert capsys.readouterr().out.count("cannot be run") == 2
 
 
@@ -144,8 +146,8 @@ def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
         load_export(copy)
 
 
-def test_an_export_that_never_ends_is_ended(copy, monkeypatch):
-    monkeypatch.setattr(engine, "PROBE_SECONDS", 1)
+def loop_for_ever(file: Path, longest: int) -> None:
+    """Let an export go on without end for sound of more samples than the longest."""
     helper, kinds = onnx.helper, onnx.TensorProto
     body = helper.make_graph(
         [
@@ -163,25 +165,45 @@ def test_an_export_that_never_ends_is_ended(copy, monkeypatch):
             helper.make_tensor_value_info("another", kinds.FLOAT, []),
         ],
     )
-    model = onnx.load(copy / "model_int8.onnx")
+    model = onnx.load(file)
     for node in model.graph.node:
         node.output[:] = [{"logits": "honest"}.get(output, output) for output in node.output]
     model.graph.initializer.extend(
         [
             helper.make_tensor("rounds", kinds.INT64, [], [10**15]),
-            helper.make_tensor("start", kinds.BOOL, [], [True]),
+            helper.make_tensor("longest", kinds.INT64, [], [longest]),
             helper.make_tensor("zero", kinds.FLOAT, [], [0.0]),
         ]
     )
     model.graph.node.extend(
         [
+            helper.make_node("Size", ["input_values"], ["samples"]),
+            helper.make_node("Greater", ["samples", "longest"], ["start"]),
             helper.make_node("Loop", ["rounds", "start", "zero"], ["same"], body=body),
             helper.make_node("Add", ["honest", "same"], ["logits"]),
         ]
     )
-    onnx.save(model, copy / "model_int8.onnx")
+    onnx.save(model, file)
+
+
+def test_an_export_that_never_ends_is_ended(copy, monkeypatch):
+    monkeypatch.setattr(engine, "RUN_SECONDS", 1)
+    loop_for_ever(copy / "model_int8.onnx", longest=0)
     with pytest.raises(ExportError, match="cannot be run"):
         load_export(copy)
+
+
+def test_an_export_that_fails_only_once_it_serves_is_given_up_for_the_checkpoint(copy, monkeypatch, capsys):
+    monkeypatch.setattr(engine, "RUN_SECONDS", 1)
+    loop_for_ever(copy / "model_int8.onnx", longest=2 * SAMPLE_RATE)  # what it is tried on has so many
+    classifier, expected = EmotionClassifier.from_pretrained(copy), EmotionClassifier(*load_classifier(copy))
+    assert classifier.engine.name == "ONNX Runtime int8"
+    clip = probe()[:SAMPLE_RATE]
+    assert classifier.predict_speech([clip])[0].engine == "ONNX Runtime int8"
+    [given], [right] = [each.predict_speech([np.tile(clip, 3)]) for each in (classifier, expected)]
+    assert (given.engine, given.probabilities) == ("PyTorch", right.probabilities)
+    assert classifier.predict_speech([clip])[0].engine == "PyTorch"
+    assert "ONNX Runtime int8 failed: " in capsys.readouterr().out
 
 
 def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):

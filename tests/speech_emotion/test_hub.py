@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, voice, write_wav
@@ -34,6 +35,27 @@ def test_a_published_model_is_loaded_by_its_id(hub, cnn_folder, tmp_path, monkey
     assert result.returncode == 0, result.stderr[-3000:]
     expected = EmotionClassifier.from_pretrained(cnn_folder).predict(clip).probabilities["happy"]
     assert float(result.stdout) == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_is_loaded_is_of_the_commit_that_was_checked(hub, cnn_folder, tmp_path, monkeypatch):
+    hub.adopt(monkeypatch)
+    publish_folder(cnn_folder, "you/cnn")
+    honest = dict(hub.repositories["models/you/cnn"].files)
+    answer, fetched = hub.answer, []
+
+    def change_after_the_first(request):
+        if "/resolve/" in request.path and request.command == "GET":
+            fetched.append(request.path)
+            hub.repositories["models/you/cnn"].files = dict.fromkeys(honest, b"{}")
+        answer(request)
+
+    monkeypatch.setattr(hub, "answer", change_after_the_first)
+    command = [sys.executable, "-c", "from speech_emotion.strangers import *; print(fetch('you/cnn'))"]
+    environment = os.environ | hub.environment(tmp_path / "home", token="")
+    folder = Path(subprocess.check_output(command, cwd=ROOT, text=True, env=environment).strip())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == honest
+    assert fetched
+    assert hub.repositories["models/you/cnn"].files != honest
 
 
 def test_publishing_again_replaces_what_was_there(hub, tmp_path, monkeypatch):
