@@ -9,9 +9,9 @@ A program asks the endpoints that the last screen lists:
 """
 
 import os
+import queue
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from screens import temporary
@@ -124,9 +124,9 @@ def stop(page: gr.Blocks) -> None:
 
 
 if __name__ == "__main__":
-    told = threading.Event()
+    told = queue.SimpleQueue()  # an Event's lock would wait for itself where one signal interrupts another
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: told.set())
+        signal.signal(each, lambda *_: told.put(each))
     served = serve()
-    told.wait()
+    told.get()
     stop(served)

@@ -5,10 +5,12 @@ or a recording whose `path` is one. Nothing of that is needed here, so none of i
 files on this machine only those that were uploaded can be named.
 """
 
+import asyncio
 import json
 import os
 import re
 import shutil
+import traceback
 from pathlib import Path
 
 import gradio as gr
@@ -44,7 +46,8 @@ HEADERS = {
 }
 
 UNFIT = "This call does not have what its endpoint takes: the page's last screen has examples."
-
+ELSEWHERE = "Send the recording itself: addresses and paths are not opened here."
+UNANSWERED = "This could not be answered: the page's last screen has examples of calls."
 NO_ROOM = "There is no room for recordings now: try again later."
 
 
@@ -93,29 +96,46 @@ class Gate:
             await self.app(scope, receive, send)
             return
 
+        started = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
+        try:
+            await self._pass(scope, receive, send_guarded)
+        except Exception as error:
+            # Gradio fails on a call of what is not there. What it raises may hold what was sent.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"{type(error).__name__} in {place.filename}, line {place.lineno}")
+            if started:
+                await send({"type": "http.response.body"})
+            else:
+                await _refuse(500, UNANSWERED)(scope, receive, send_guarded)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_open(scope["path"]):
-            await _refuse(404, "There is nothing here.")(scope, receive, send_guarded)
+            await _refuse(404, "There is nothing here.")(scope, receive, send)
             return
         upload = scope["path"].rstrip("/") == UPLOAD
         if upload and shutil.disk_usage(UPLOADS).free < MOST_UPLOADED:
-            await _refuse(507, NO_ROOM)(scope, receive, send_guarded)
+            await _refuse(507, NO_ROOM)(scope, receive, send)
             return
-        tool = scope["path"].startswith(TOOLS)
         body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
         try:
-            if scope["method"] == "POST" and not upload and names_another_place(await body.read(), tool):
-                refusal = _refuse(400, "Send the recording itself: addresses and paths are not opened here.")
-                await refusal(scope, receive, send_guarded)
-            else:
-                await self.app(scope, body.receive, send_guarded)
+            if scope["method"] == "POST" and not upload:
+                tool = scope["path"].startswith(TOOLS)
+                # in a thread: two megabytes of brackets keep nobody else waiting
+                if await asyncio.to_thread(names_another_place, await body.read(), tool):
+                    await _refuse(400, ELSEWHERE)(scope, receive, send)
+                    return
+            await self.app(scope, body.receive, send)
         except ClientDisconnect:
             if body.left < 0:  # else nobody is there any more
-                await _refuse(413, "This is more than can be sent at once.")(scope, receive, send_guarded)
+                await _refuse(413, "This is more than can be sent at once.")(scope, receive, send)
 
 
 class Body:

@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 
 from screens import gate, temporary
 from screens.files import MOST_FILES, TOO_MANY
-from screens.gate import UNFIT, is_open
+from screens.gate import UNANSWERED, UNFIT, is_open
 
 SECRET = "secret-name-of-a-visitor"
 SPY = """
@@ -284,6 +284,21 @@ def test_the_queue_cannot_be_passed_by(app, speech):
         assert app.ask("POST", f"/gradio_api/{endpoint}", {"data": [good, "cnn"]}).status == 404, endpoint
 
 
+def test_a_call_of_what_is_not_there_gets_a_sentence_and_leaves_no_trace(app, speech):
+    good = given(app.upload(f"{SECRET}.wav", speech))
+    for path in (f"call/{SECRET}", f"call/v2/{SECRET}", "queue/join"):
+        body = {"data": [good, "cnn"], "fn_index": 10**6, "session_hash": SECRET}
+        answer = app.ask("POST", f"/gradio_api/{path}", body)
+        assert (answer.status, json.loads(answer.content)) == (500, {"detail": UNANSWERED}), path
+    for path in ("call/classify", "call/v2/classify", f"call/{SECRET}"):
+        answer = app.ask("GET", f"/gradio_api/{path}/{SECRET}")
+        assert answer.content == 'event: error\ndata: "404: Not Found"\n\n', path
+    log = app.log.read_text()
+    assert SECRET not in log
+    assert "Traceback" not in log
+    assert "KeyError in " in log
+
+
 def test_no_more_recordings_are_judged_at_once_than_can_be(app, speech):
     good = given(app.upload("a.wav", speech))
     assert TOO_MANY in app.call("batch", [good] * (MOST_FILES + 1))
@@ -338,6 +353,14 @@ def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answer
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(speech[1000:2000] in path.read_bytes() for path in left)
     assert not any("onnxruntime" in path.name for path in left)  # its reports to its makers
+
+
+def test_who_is_told_to_stop_again_and_again_stops(tmp_path):
+    with running(tmp_path / "app") as app:
+        deadline = time.monotonic() + 20
+        while app.process.poll() is None and time.monotonic() < deadline:
+            app.process.send_signal(signal.SIGTERM)
+        assert app.process.poll() == 0
 
 
 def given(answer: http.client.HTTPResponse) -> dict:
