@@ -126,7 +126,7 @@ def stop(page: gr.Blocks) -> None:
 if __name__ == "__main__":
     told = queue.SimpleQueue()  # an Event's lock would wait for itself where one signal interrupts another
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: told.put(each))
+        signal.signal(each, lambda *_: told.put(None))
     served = serve()
     told.get()
     stop(served)
