@@ -40,6 +40,8 @@ class Listen:
                     buttons=["download"],
                     elem_id="voice",
                 )
+                # The player's own upload takes only what the browser knows for sound by its name.
+                self.video = gr.UploadButton("Upload a video", size="sm", elem_id="video")
                 self.model = gr.Dropdown(
                     self.offered, value=self.offered[0], label="Model", info="Who listens", elem_id="model"
                 )
@@ -66,6 +68,7 @@ class Listen:
             show_progress="minimal",
             trigger_mode="always_last",
         )
+        self.video.upload(lambda path: path, self.video, self.voice, queue=False, api_visibility="private")
         self.stop.click(
             lambda: gr.Button(visible=False), None, self.stop, cancels=listening, api_visibility="private"
         )

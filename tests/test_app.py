@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -100,6 +101,32 @@ def test_an_uploaded_recording_gets_the_label_the_model_gives_it(page, speech, m
     )
     expect(page.locator("#answer .note")).to_contain_text("speech.wav: 3.0 s of sound")
     expect(page.locator("#answer [role=img]")).to_have_attribute("aria-label", re.compile(prediction.label))
+
+
+def film(file: Path, sound: Path) -> Path:
+    """Write a video in black, 16 by 16, with a recording's sound."""
+    with av.open(file, "w") as video, av.open(sound) as recording:
+        picture, track = video.add_stream("mpeg4", 1), video.add_stream("flac", 16_000)
+        picture.width = picture.height = 16
+        for _ in range(3):
+            video.mux(picture.encode(av.VideoFrame(16, 16, "yuv420p")))
+        for frame in recording.decode(audio=0):
+            video.mux(track.encode(frame))
+        for stream in (picture, track):
+            video.mux(stream.encode(None))
+    return file
+
+
+def test_a_videos_sound_is_heard_and_what_has_none_gets_a_sentence(page, speech, tmp_path):
+    choose(page, "wav2vec2")
+    button = page.get_by_test_id("Upload a video-upload-button")
+    button.set_input_files(film(tmp_path / "film.mkv", speech))
+    prediction = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2").predict(speech)
+    expect(page.locator("#answer .label")).to_contain_text(prediction.label, timeout=30 * SECONDS)
+    expect(page.locator("#answer .note")).to_contain_text("film.mkv: 3.0 s of sound")
+    (tmp_path / "film.txt").write_text("no sound at all")
+    button.set_input_files(tmp_path / "film.txt")
+    expect(page.locator("#answer .refusal")).to_contain_text("is not audio", timeout=30 * SECONDS)
 
 
 def test_the_microphone_records_and_is_answered(page):
