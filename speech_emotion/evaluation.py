@@ -40,9 +40,10 @@ from speech_emotion.metrics import (
     EmotionMetric,
     answer_rate,
     bootstrap,
+    calibration_gap,
+    calibration_gap_by_chance,
     choose_threshold,
     coverage_curve,
-    expected_calibration_error,
     reliability,
     score_confusions,
 )
@@ -236,16 +237,19 @@ def measure_calibration(
     Returns:
         - `temperature`; above 1 it lowers confidence, below 1 it raises it.
         - `ece` and `ece_before`: expected calibration error on the test speakers, with and without it.
+        - `ece_by_chance`: what a perfectly calibrated model would have of so few clips, on average.
         - `bins` and `bins_before`: what `metrics.reliability` gives for each.
-        - `validation`: these four on the validation speakers.
+        - `validation`: these five on the validation speakers.
     """
 
     def describe(logits: np.ndarray, truth: np.ndarray) -> dict:
+        before, bins = reliability(logits * temperature, truth), reliability(logits, truth)
         return {
-            "ece_before": expected_calibration_error(logits * temperature, truth),
-            "ece": expected_calibration_error(logits, truth),
-            "bins_before": reliability(logits * temperature, truth),
-            "bins": reliability(logits, truth),
+            "ece_before": calibration_gap(before),
+            "ece": calibration_gap(bins),
+            "ece_by_chance": calibration_gap_by_chance(bins),
+            "bins_before": before,
+            "bins": bins,
         }
 
     return {"temperature": temperature, **describe(*test), "validation": describe(*validation)}
@@ -355,8 +359,8 @@ def read_beside(files: Sequence[Path]) -> dict:
 
     Returns:
         By the name of the file what its summary says of `protocols`, `leaks_speakers`, `clips`, `speakers`
-        and `overall`, its expected calibration error as `ece` (None where it has no probabilities), and the
-        `uar` of its `groups`; see `summary.summarise`.
+        and `overall`; the network's `architecture` and its expected calibration error as `ece` (each None
+        where there is none); and the `uar` of its `groups`. See `summary.summarise`.
 
     Raises:
         ValueError: a file is something else.
@@ -367,7 +371,7 @@ def read_beside(files: Sequence[Path]) -> dict:
         raise ValueError(f"Not a summary of train.py: {', '.join(strange)}.")
     return {
         name: {key: own[key] for key in kept}
-        | {"ece": (own.get("calibration") or {}).get("ece")}
+        | {"architecture": own.get("architecture"), "ece": (own.get("calibration") or {}).get("ece")}
         | {"groups": {group: scores["uar"] for group, scores in own["groups"].items()}}
         for name, own in summaries.items()
     }

@@ -129,25 +129,26 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, float]
     ]
 
 
-def expected_calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
+def calibration_gap(bins: list[dict[str, float]]) -> float:
     """Mean gap between confidence and accuracy over the bins of `reliability`, weighted by their clips.
 
-    Guo et al. (2017), https://arxiv.org/abs/1706.04599.
-
-    Args:
-        logits: shape [clips, classes].
-        labels: class indices, shape [clips].
-
-    Returns:
-        0 (calibrated) to 1.
+    It is the expected calibration error of Guo et al. (2017), https://arxiv.org/abs/1706.04599: from 0
+    (calibrated) to 1.
     """
-    return calibration_gap(reliability(logits, labels))
-
-
-def calibration_gap(bins: list[dict[str, float]]) -> float:
-    """Give the expected calibration error of the bins that `reliability` gives."""
     clips = sum(own["clips"] for own in bins)
     return sum(own["clips"] * abs(own["confidence"] - own["accuracy"]) for own in bins) / clips
+
+
+def calibration_gap_by_chance(bins: list[dict[str, float]]) -> float:
+    """Give the error that `calibration_gap` would on average find in a model that is perfectly calibrated.
+
+    The share of n clips that are right, each with the probability p, is off p by sqrt(2 p (1 - p) / (pi n))
+    on average (the mean absolute deviation of the normal approximation).
+    """
+    clips = np.array([own["clips"] for own in bins])
+    share = np.array([own["confidence"] for own in bins])
+    deviations = np.sqrt(2 * share * (1 - share) / (np.pi * clips))
+    return float(np.average(deviations, weights=clips))
 
 
 def pool_bins(several: list[list[dict[str, float]]]) -> list[dict[str, float]]:

@@ -151,14 +151,24 @@ def load_report(folder: str | Path) -> dict | None:
         usable = (
             threshold >= 0
             and float(threshold) < np.inf
-            and 0 <= error <= 1
+            and all(0 <= each <= 1 for each in [error, *errors_elsewhere(report)])
             and matrix.dtype.kind in "iuf"
             and matrix.shape in ((0,), (len(labels),) * 2)
             and (matrix >= 0).all()
         )
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError, ArithmeticError):
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, ArithmeticError):
         return None  # it is not there, or malformed
     return report if usable else None
+
+
+def errors_elsewhere(report: dict) -> list[float]:
+    """List the calibration errors, 0 to 1, that a report has of the same recipe on corpora left out whole."""
+    return [
+        own["ece"]
+        for own in report.get("beside", {}).values()
+        if own.get("architecture") == report.get("architecture")
+        and all(protocol.startswith("leave_out:") for protocol in own["protocols"])
+    ]
 
 
 def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:

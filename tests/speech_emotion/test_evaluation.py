@@ -24,7 +24,7 @@ from speech_emotion.evaluation import (
     predict_rows,
     print_report,
 )
-from speech_emotion.metrics import answer_rate, choose_threshold, expected_calibration_error
+from speech_emotion.metrics import answer_rate, calibration_gap, choose_threshold, reliability
 from speech_emotion.models import new_classifier
 
 TRAINING = {
@@ -113,8 +113,8 @@ def test_calibration_and_threshold_are_those_of_the_folder(report, folder, datas
         own = answer_rate(logits[split], truth[split], report["threshold"])
         assert {name: report["selective"][split][name] for name in own} == pytest.approx(own)
     calibration = report["calibration"]
-    assert calibration["ece"] == pytest.approx(expected_calibration_error(logits["test"], truth["test"]))
-    before = expected_calibration_error(2.0 * logits["validation"], truth["validation"])
+    assert calibration["ece"] == pytest.approx(calibration_gap(reliability(logits["test"], truth["test"])))
+    before = calibration_gap(reliability(2.0 * logits["validation"], truth["validation"]))
     assert calibration["validation"]["ece_before"] == pytest.approx(before)
     assert sum(own["clips"] for own in calibration["bins"]) == report["clips"]
 

@@ -67,6 +67,24 @@ def test_under_the_threshold_of_its_report_a_model_is_not_sure(cnn_folder, tmp_p
     assert prediction.row()["sure"] == prediction.sure
 
 
+def test_how_far_confidence_can_be_trusted_is_said_of_new_speakers_and_of_new_recordings(
+    cnn_folder, tmp_path
+):
+    folder = shutil.copytree(cnn_folder, tmp_path / "model")
+    report = {"architecture": "CNN", "calibration": {"ece": 0.08}, "beside": {}}
+    for name, architecture, protocols, error in (
+        ("folds", "CNN", ["fold:1", "fold:2"], 0.5),
+        ("left out", "CNN", ["leave_out:savee", "leave_out:tess"], 0.343),
+        ("another's", "Whisper", ["leave_out:savee"], 0.9),
+    ):
+        report["beside"][name] = {"architecture": architecture, "protocols": protocols, "ece": error}
+    (folder / "report.json").write_text(json.dumps(report))
+    assert EmotionClassifier.from_pretrained(folder).calibration == (
+        "With speakers it had never heard, its confidence was off by 8, with kinds of recordings it had "
+        "never heard by 34 percentage points on average."
+    )
+
+
 def test_windows_cover_a_long_clip_to_its_end():
     audio = np.arange(int(13.7 * SAMPLE_RATE))
     windows = cut_windows(audio)

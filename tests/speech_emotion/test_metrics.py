@@ -14,9 +14,10 @@ from speech_emotion.metrics import (
     EmotionMetric,
     answer_rate,
     bootstrap,
+    calibration_gap,
+    calibration_gap_by_chance,
     choose_threshold,
     coverage_curve,
-    expected_calibration_error,
     fit_temperature,
     reliability,
     score_confusions,
@@ -97,8 +98,19 @@ def test_a_class_without_clips_has_no_interval_and_spoils_no_other():
 
 def test_calibration_error_of_a_known_case():
     confident = np.log(np.array([[0.9, 0.1]] * 10))
-    assert expected_calibration_error(confident, np.array([0] * 9 + [1])) == pytest.approx(0, abs=1e-9)
-    assert expected_calibration_error(confident, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.4)
+    assert calibration_gap(reliability(confident, np.array([0] * 9 + [1]))) == pytest.approx(0, abs=1e-9)
+    assert calibration_gap(reliability(confident, np.array([0] * 5 + [1] * 5))) == pytest.approx(0.4)
+
+
+def test_a_perfectly_calibrated_model_has_an_error_where_clips_are_few():
+    shares, clips = np.array([0.3, 0.6, 0.95]), np.array([20, 50, 90])
+    bins = [{"confidence": share, "clips": number} for share, number in zip(shares, clips, strict=True)]
+    right = np.random.default_rng(0).binomial(clips, shares, (4000, 3)) / clips
+    drawn = [
+        calibration_gap([own | {"accuracy": each} for own, each in zip(bins, row, strict=True)])
+        for row in right
+    ]
+    assert calibration_gap_by_chance(bins) == pytest.approx(np.mean(drawn), rel=0.03)
 
 
 def test_reliability_bins_hold_each_clip_once():
@@ -114,7 +126,9 @@ def test_temperature_undoes_overconfidence():
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     labels = (chances.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
     assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
-    assert expected_calibration_error(logits, labels) < 0.02 < expected_calibration_error(3 * logits, labels)
+    assert (
+        calibration_gap(reliability(logits, labels)) < 0.02 < calibration_gap(reliability(3 * logits, labels))
+    )
 
 
 def answers(*groups: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -179,6 +179,10 @@ def test_a_shipped_model_with_settings_of_a_giant_is_refused(tmp_path):
         {"labels": ["happy"], "confusion_matrix": [["1"]]},
         {"threshold": 10**400},
         {"calibration": {"ece": 1.5}},
+        {"beside": []},
+        {"beside": {"x": {"ece": 2, "protocols": ["leave_out:savee"]}}},
+        {"beside": {"x": {"ece": 0.1, "protocols": [3]}}},
+        {"beside": {"x": {"ece": 0.1}}},
     ],
 )
 def test_a_report_of_other_figures_is_none(report, cnn_folder, tmp_path):
