@@ -13,6 +13,7 @@ from transformers import (
     FeatureExtractionMixin,
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
 )
 
 from speech_emotion.audio import SAMPLE_RATE
@@ -47,7 +48,8 @@ def new_classifier(
         name: `cnn` or `cnn-mfcc`, or a folder or hub id of an encoder, which gets a new head, or of a
             classifier, which keeps its own where that has as many classes.
         labels: the class names in the order of the outputs.
-        changes: fields of the model's config to set.
+        changes: fields of the model's config to set. A Whisper with fewer `encoder_layers` keeps its first
+            ones, one with fewer `max_source_positions` (50 a second) gets shorter windows.
 
     Returns:
         The model, its feature extractor, and the names of the parameters that start at random.
@@ -78,10 +80,13 @@ def new_classifier(
             dtype=torch.float32,
         )
         extractor = AutoFeatureExtractor.from_pretrained(name)
+        if isinstance(extractor, WhisperFeatureExtractor):  # it fills a window that the positions must reach
+            seconds = config.max_source_positions * 2 * extractor.hop_length // SAMPLE_RATE
+            extractor = WhisperFeatureExtractor.from_pretrained(name, chunk_length=seconds)
     except LOAD_ERRORS as error:
         raise ModelError.of(name, error) from error
     fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    return model, extractor, fresh
+    return model, extractor, fresh - {"encoder.embed_positions.weight"}  # Whisper's are sines, made anew
 
 
 def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractionMixin]:

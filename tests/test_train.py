@@ -11,7 +11,12 @@ from conftest import ROOT, voice
 from datasets import Dataset, load_from_disk
 from scipy.special import softmax
 from torch.utils.data import DataLoader
-from transformers import Wav2Vec2Model
+from transformers import (
+    Wav2Vec2Model,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+)
 
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset, read_clip
@@ -125,6 +130,35 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
         for name, value in untouched.encoder.named_parameters()
     ]
     assert any(changed)
+
+
+def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_dataset, tmp_path):
+    config = WhisperConfig(
+        d_model=32, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, num_mel_bins=16,
+        decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=64, pad_token_id=1,
+        bos_token_id=1, eos_token_id=1, decoder_start_token_id=1,
+    )  # fmt: skip
+    whole = WhisperForConditionalGeneration(config)
+    whole.save_pretrained(tmp_path / "whisper")
+    WhisperFeatureExtractor(feature_size=16).save_pretrained(tmp_path / "whisper")
+    cut = {"encoder_layers": 2, "max_source_positions": 250}
+    model, extractor, fresh = new_classifier(str(tmp_path / "whisper"), ["happy", "sad"], cut)
+    encoder, first = model.encoder, whole.model.encoder
+    np.testing.assert_allclose(
+        encoder.embed_positions.weight.detach(), first.embed_positions.weight[:250], atol=1e-3
+    )
+    assert encoder.layers[1].fc1.weight.equal(first.layers[1].fc1.weight)
+    assert extractor.n_samples == WINDOW_SECONDS * 16_000
+    assert {name.partition(".")[0] for name in fresh} == {"projector", "classifier"}
+    train(
+        *("--model", tmp_path / "whisper", "--model_config", json.dumps(cut), "--data", small_dataset),
+        *("--model_dir", tmp_path / "model", "--output_dir", tmp_path / "run", "--linear_probe"),
+        *("--num_train_epochs", 1, "--per_device_train_batch_size", 4),
+    )
+    classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
+    assert classifier.report["architecture"] == "WhisperForAudioClassification"
+    assert classifier.report["pipeline"]["clips"] == classifier.report["clips"]
+    assert classifier.predict_speech([voice(seconds=7)])[0].seconds == 7
 
 
 @pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--kept_copies", 0)], ids=["heard", "kept"])
