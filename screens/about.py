@@ -43,4 +43,4 @@ def show_card(model: str) -> str:
             return match[1]
         return f"![{match[1]}](data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()})"
 
-    return PICTURE.sub(carry, FRONT_MATTER.sub("", card.read_text(errors="replace")))
+    return PICTURE.sub(carry, FRONT_MATTER.sub("", card.read_text("utf-8", errors="replace")))

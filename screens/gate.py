@@ -5,12 +5,12 @@ or a recording whose `path` is one. Nothing of that is needed here, so none of i
 files on this machine only those that were uploaded can be named.
 """
 
-import asyncio
 import json
 import os
 import re
 import shutil
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
@@ -31,6 +31,7 @@ API = {
 }  # fmt: skip
 UPLOAD, TOOLS = "/gradio_api/upload", "/gradio_api/mcp"
 MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of an upload of many files
+PARTS, MOST_PARTS = (b"[", b"{", b","), 30_000  # of a call's JSON: while it is read, everybody waits
 MOST_FIELD = 10_000  # bytes of an upload's text; Gradio keeps that in memory, and its page sends none
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 
@@ -48,6 +49,7 @@ HEADERS = {
 UNFIT = "This call does not have what its endpoint takes: the page's last screen has examples."
 ELSEWHERE = "Send the recording itself: addresses and paths are not opened here."
 UNANSWERED = "This could not be answered: the page's last screen has examples of calls."
+TOO_MUCH = "This is more than can be sent at once."
 NO_ROOM = "There is no room for recordings now: try again later."
 
 
@@ -111,10 +113,11 @@ class Gate:
             # Gradio fails on a call of what is not there. What it raises may hold what was sent.
             place = traceback.extract_tb(error.__traceback__)[-1]
             print(f"{type(error).__name__} in {place.filename}, line {place.lineno}")
-            if started:
-                await send({"type": "http.response.body"})
-            else:
+            if not started:
                 await _refuse(500, UNANSWERED)(scope, receive, send_guarded)
+            else:
+                with suppress(Exception):  # it is over already, or of a length that was stated
+                    await send({"type": "http.response.body"})
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_open(scope["path"]):
@@ -127,15 +130,17 @@ class Gate:
         body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
         try:
             if scope["method"] == "POST" and not upload:
-                tool = scope["path"].startswith(TOOLS)
-                # in a thread: two megabytes of brackets keep nobody else waiting
-                if await asyncio.to_thread(names_another_place, await body.read(), tool):
+                content = await body.read()
+                if sum(map(content.count, PARTS)) > MOST_PARTS:
+                    await _refuse(413, TOO_MUCH)(scope, receive, send)
+                    return
+                if names_another_place(content, tool=scope["path"].startswith(TOOLS)):
                     await _refuse(400, ELSEWHERE)(scope, receive, send)
                     return
             await self.app(scope, body.receive, send)
         except ClientDisconnect:
             if body.left < 0:  # else nobody is there any more
-                await _refuse(413, "This is more than can be sent at once.")(scope, receive, send)
+                await _refuse(413, TOO_MUCH)(scope, receive, send)
 
 
 class Body:

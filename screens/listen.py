@@ -68,7 +68,8 @@ class Listen:
             show_progress="minimal",
             trigger_mode="always_last",
         )
-        self.video.upload(lambda path: path, self.video, self.voice, queue=False, api_visibility="private")
+        # In the browser alone: Gradio has the system's ffmpeg convert what it takes for unplayable.
+        self.video.upload(None, self.video, self.voice, js="(file) => file", api_visibility="private")
         self.stop.click(
             lambda: gr.Button(visible=False), None, self.stop, cancels=listening, api_visibility="private"
         )

@@ -17,9 +17,8 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.files import digest
 from speech_emotion.models import extract
-from speech_emotion.strangers import WEIGHTS
+from speech_emotion.strangers import EXPORTS, WEIGHTS
 
-EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
 BATCH_SIZE = 8  # windows that PyTorch runs at once
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.

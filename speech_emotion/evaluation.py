@@ -359,8 +359,9 @@ def read_beside(files: Sequence[Path]) -> dict:
 
     Returns:
         By the name of the file what its summary says of `protocols`, `leaks_speakers`, `clips`, `speakers`
-        and `overall`; the network's `architecture` and its expected calibration error as `ece` (each None
-        where there is none); and the `uar` of its `groups`. See `summary.summarise`.
+        and `overall`; the network's `architecture`, its number of `parameters` and its expected calibration
+        error as `ece` (each None where there is none); and the `uar` of its `groups`. See
+        `summary.summarise`.
 
     Raises:
         ValueError: a file is something else.
@@ -371,7 +372,8 @@ def read_beside(files: Sequence[Path]) -> dict:
         raise ValueError(f"Not a summary of train.py: {', '.join(strange)}.")
     return {
         name: {key: own[key] for key in kept}
-        | {"architecture": own.get("architecture"), "ece": (own.get("calibration") or {}).get("ece")}
+        | {"architecture": own.get("architecture"), "parameters": own.get("parameters")}
+        | {"ece": (own.get("calibration") or {}).get("ece")}
         | {"groups": {group: scores["uar"] for group, scores in own["groups"].items()}}
         for name, own in summaries.items()
     }

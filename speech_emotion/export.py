@@ -34,13 +34,13 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import MIN_SPEECH_SECONDS, SAMPLE_RATE
 from speech_emotion.data import crop, open_dataset, read_clip
-from speech_emotion.engine import EXPORTS, ExportError, TorchEngine, probe, run_onnx
+from speech_emotion.engine import ExportError, TorchEngine, probe, run_onnx
 from speech_emotion.evaluation import describe_machine
 from speech_emotion.files import digest
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.metrics import EmotionMetric
 from speech_emotion.models import load_classifier
-from speech_emotion.strangers import WEIGHTS
+from speech_emotion.strangers import EXPORTS, WEIGHTS
 
 MIN_AGREEMENT = 0.99  # share of clips that get the checkpoint's label
 MAX_UAR_CHANGE = 0.005

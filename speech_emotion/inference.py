@@ -9,10 +9,9 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio import SAMPLE_RATE, AudioError, check_speech, load_audio, to_contract
 from speech_emotion.engine import Engine, ExportError, TorchEngine, choose_engine
-from speech_emotion.models import errors_elsewhere, load_classifier, load_report
+from speech_emotion.models import WINDOW_SECONDS, errors_elsewhere, load_classifier, load_report
 from speech_emotion.speech import holds_speech
 
-WINDOW_SECONDS = 5.0  # what a model hears at once, as in training
 HOP_SECONDS = 2.5  # between the windows of a longer clip
 
 
@@ -123,10 +122,11 @@ class EmotionClassifier:
         error = self.report.get("calibration", {}).get("ece")
         if error is None:
             return "How far its confidence can be trusted has not been measured."
-        sentence = f"With speakers it had never heard, its confidence was off by {100 * error:.0f}"
+        sentence = "With speakers it had never heard, its confidence was off by "
+        sentence += f"{100 * error:.0f} percentage points on average"
         if elsewhere := errors_elsewhere(self.report):
-            sentence += f", with kinds of recordings it had never heard by {100 * max(elsewhere):.0f}"
-        return f"{sentence} percentage points on average."
+            sentence += f"; where the kind of recording was new as well, by {100 * max(elsewhere):.0f}"
+        return f"{sentence}."
 
     def logits(self, clips: list[np.ndarray]) -> np.ndarray:
         """Compute logits.

@@ -20,10 +20,13 @@ from speech_emotion.audio import SAMPLE_RATE
 from speech_emotion.cnn import SpectrogramCNN
 from speech_emotion.cnn_mfcc import MfccCNN
 from speech_emotion.labels import SCHEMES
-from speech_emotion.strangers import check_files, fetch
+from speech_emotion.strangers import check_files
 
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
 
+
+WINDOW_SECONDS = 5.0  # what a model hears at once, in training and when it is asked
+WHISPER_POSITIONS = 50  # of a second
 
 # What transformers raises for a checkpoint that is missing, damaged or of another kind.
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
@@ -49,7 +52,7 @@ def new_classifier(
             classifier, which keeps its own where that has as many classes.
         labels: the class names in the order of the outputs.
         changes: fields of the model's config to set. A Whisper with fewer `encoder_layers` keeps its first
-            ones, one with fewer `max_source_positions` (50 a second) gets shorter windows.
+            ones, one with fewer `max_source_positions` gets shorter windows.
 
     Returns:
         The model, its feature extractor, and the names of the parameters that start at random.
@@ -80,9 +83,12 @@ def new_classifier(
             dtype=torch.float32,
         )
         extractor = AutoFeatureExtractor.from_pretrained(name)
-        if isinstance(extractor, WhisperFeatureExtractor):  # it fills a window that the positions must reach
-            seconds = config.max_source_positions * 2 * extractor.hop_length // SAMPLE_RATE
-            extractor = WhisperFeatureExtractor.from_pretrained(name, chunk_length=seconds)
+        if isinstance(extractor, WhisperFeatureExtractor):  # it fills a window as long as the positions are
+            seconds, rest = divmod(config.max_source_positions, WHISPER_POSITIONS)
+            if rest or seconds < WINDOW_SECONDS:
+                least = f"{WINDOW_SECONDS:.0f} seconds at least"
+                raise ValueError(f"max_source_positions must be {WHISPER_POSITIONS} a second, of {least}")
+            extractor = WhisperFeatureExtractor(**extractor.to_dict() | {"chunk_length": seconds})
     except LOAD_ERRORS as error:
         raise ModelError.of(name, error) from error
     fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
@@ -105,8 +111,7 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
             label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
     """
     try:
-        folder = fetch(str(name))
-        check_files(folder)
+        folder = check_files(str(name))
         model, report = AutoModelForAudioClassification.from_pretrained(
             folder,
             output_loading_info=True,
@@ -149,7 +154,7 @@ def load_report(folder: str | Path) -> dict | None:
         The report; None where there is none, or one whose figures cannot be used.
     """
     try:
-        report = json.loads((Path(folder) / "report.json").read_text())
+        report = json.loads((Path(folder) / "report.json").read_text("utf-8"))
         threshold, error = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
         matrix = np.array(report.get("confusion_matrix", []))
         labels = report.get("labels", [])
@@ -171,7 +176,7 @@ def errors_elsewhere(report: dict) -> list[float]:
     return [
         own["ece"]
         for own in report.get("beside", {}).values()
-        if own.get("architecture") == report.get("architecture")
+        if (own.get("architecture"), own.get("parameters")) == (report["architecture"], report["parameters"])
         and all(protocol.startswith("leave_out:") for protocol in own["protocols"])
     ]
 

@@ -8,32 +8,25 @@ commit, in a folder on this machine.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
-import httpx2
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForAudioClassification
+from transformers.utils import cached_file
+
+from speech_emotion.card import PICTURES
 
 SETTINGS = ("config.json", "preprocessor_config.json")
 OPTIONAL_SETTINGS = ("processor_config.json",)  # read by transformers in place of the second, where it is
 WEIGHTS = "model.safetensors"
 ADAPTER = "adapter_config.json"
-# What is fetched of a published model: what is checked, its report, its card with pictures, its exports.
-FETCHED = [
-    *SETTINGS,
-    *OPTIONAL_SETTINGS,
-    WEIGHTS,
-    ADAPTER,
-    "report.json",
-    "README.md",
-    "*.png",
-    "model*.onnx",
-]
+EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
+# What is fetched of a published model: what is checked first, then all else that is used.
+SMALL = (*SETTINGS, *OPTIONAL_SETTINGS, ADAPTER)
+REST = (WEIGHTS, "report.json", "README.md", *PICTURES.values(), *EXPORTS.values())
 LARGEST_SETTINGS = 1_000_000  # bytes; a Whisper's, with its filters written out, are 200,000
 SPARE = 50_000_000  # numbers that a config may describe beyond the weights: an encoder's head is missing, say
 
@@ -65,43 +58,32 @@ EXTRACTORS = {
 }
 
 
-def fetch(name: str) -> Path:
-    """Give the folder of a model; of one on the hub, a copy of what is used of it, as it is now.
+def check_files(name: str) -> Path:
+    """Refuse a model by its files; nothing larger than its weights is allocated.
 
     Args:
         name: a folder or a hub id.
 
+    Returns:
+        The folder that was checked; of a model on the hub, a copy of what is used of it, as it is now.
+
     Raises:
-        ValueError: there is no such folder, or that is no name for the hub.
+        ValueError: there is no such folder, or the files bring code, are damaged, or describe another model
+            than the weights are of; the message is a clause that says why.
         OSError: there is no such model, or no way to the hub.
     """
-    if Path(name).is_dir():
-        return Path(name)
-    if name.startswith(("/", ".")):
-        raise ValueError("there is no such folder")
-    try:
-        return Path(snapshot_download(name, allow_patterns=FETCHED))
-    except RepositoryNotFoundError as error:
-        raise OSError("there is no such folder, and no such model on the hub for everyone to read") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError) as error:
-        raise OSError("there is no such folder, and no way to the hub, or it does not answer") from error
-
-
-def check_files(folder: Path) -> None:
-    """Refuse a model by its files; nothing larger than its weights is allocated.
-
-    Raises:
-        ValueError: they bring code, are damaged, or describe another model than the weights are of; the
-            message is a clause that says why.
-    """
+    folder = fetch(name, SMALL)
     if (folder / ADAPTER).exists():
         raise ValueError("it is an addition to another model, not a whole one")
-    for file in (*SETTINGS, WEIGHTS):
+    for file in SETTINGS:
         if not (folder / file).exists():
             raise ValueError(f"it has no {file}")
     for file in (*SETTINGS, *OPTIONAL_SETTINGS):
         if (folder / file).exists():
             check_settings(folder / file)
+    fetch(name, REST, folder)
+    if not (folder / WEIGHTS).exists():
+        raise ValueError(f"it has no {WEIGHTS}")
     held = count_weights(folder / WEIGHTS)
     with torch.device("meta"):
         described = AutoModelForAudioClassification.from_config(
@@ -113,6 +95,34 @@ def check_files(folder: Path) -> None:
         raise ValueError(
             f"its config.json describes {described:,} weights, but {WEIGHTS} has {held:,} numbers"
         )
+    return folder
+
+
+def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
+    """Copy files of a published model, as far as it has them; of a folder, there is nothing to copy.
+
+    Args:
+        name: a folder or a hub id.
+        files: their names; the first one must be there.
+        folder: where files of the model were copied to before. It is called after their commit, and these
+            will be of the same one.
+
+    Returns:
+        The folder with the copies, or the model's own.
+
+    Raises:
+        ValueError: there is no such folder.
+        OSError: there is no such model, or no way to the hub and no copy from before.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if name.startswith(("/", ".")):
+        raise ValueError("there is no such folder")
+    for file in files:
+        commit = folder.name if folder else None
+        path = cached_file(name, file, revision=commit, _raise_exceptions_for_missing_entries=not folder)
+        folder = folder or Path(path).parent
+    return folder
 
 
 def check_settings(path: Path) -> None:

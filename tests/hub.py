@@ -25,8 +25,8 @@ class Repository:
         self.commits: dict[str, dict[str, bytes]] = {}
 
     def at(self, revision: str) -> dict[str, bytes]:
-        """Give the files of a branch, which are those of now, or of a commit."""
-        return self.commits.get(revision, self.files)
+        """Give the files of the branch, which are those of now, or of a commit; of another there are none."""
+        return self.files if revision == "main" else self.commits.get(revision, {})
 
     @property
     def sha(self) -> str:

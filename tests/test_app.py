@@ -5,6 +5,7 @@ import asyncio
 import base64
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -51,10 +52,17 @@ def call(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(cnn_folder) -> Iterator[str]:
-    """The app with a folder of ours on offer beside the shipped models."""
-    with served(MODEL_ID=f"{cnn_folder}, {cnn_folder}-gone") as (address, _):
+def url(cnn_folder, tmp_path_factory) -> Iterator[str]:
+    """The app with a folder of ours on offer beside the shipped models, and an ffmpeg that gets no upload."""
+    tools = tmp_path_factory.mktemp("tools")
+    for name in ("ffmpeg", "ffprobe"):
+        (tools / name).write_text(f'#!/bin/sh\necho "$0 $@" >> {tools / "called"}\nexit 1\n')
+        (tools / name).chmod(0o755)
+    path = os.pathsep.join([str(tools), os.environ["PATH"]])
+    with served(MODEL_ID=f"{cnn_folder}, {cnn_folder}-gone", PATH=path) as (address, _):
         yield address
+    called = tools / "called"
+    assert not called.exists() or "uploads" not in called.read_text()
 
 
 @pytest.fixture

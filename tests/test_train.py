@@ -21,7 +21,7 @@ from transformers import (
 from speech_emotion import EmotionClassifier
 from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset, read_clip
 from speech_emotion.inference import WINDOW_SECONDS
-from speech_emotion.models import load_classifier, new_classifier
+from speech_emotion.models import ModelError, load_classifier, new_classifier
 from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
@@ -149,6 +149,9 @@ def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_d
     )
     assert encoder.layers[1].fc1.weight.equal(first.layers[1].fc1.weight)
     assert extractor.n_samples == WINDOW_SECONDS * 16_000
+    for unfit in (0, 200, 275):
+        with pytest.raises(ModelError, match="must be 50 a second, of 5 seconds at least"):
+            new_classifier(str(tmp_path / "whisper"), ["happy", "sad"], {"max_source_positions": unfit})
     assert {name.partition(".")[0] for name in fresh} == {"projector", "classifier"}
     train(
         *("--model", tmp_path / "whisper", "--model_config", json.dumps(cut), "--data", small_dataset),

@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,25 +38,54 @@ def test_a_published_model_is_loaded_by_its_id(hub, cnn_folder, tmp_path, monkey
     assert float(result.stdout) == pytest.approx(expected, abs=1e-4)
 
 
+LOAD_ALONE = """
+from speech_emotion import EmotionClassifier
+
+print(EmotionClassifier.from_pretrained("you/cnn").model.name_or_path)
+"""
+
+
+def load(environment: dict[str, str]) -> Path:
+    """Load the published model in a process of its own, and give the folder that it was read from."""
+    command = [sys.executable, "-c", LOAD_ALONE]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=120)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return Path(result.stdout.strip())
+
+
 def test_what_is_loaded_is_of_the_commit_that_was_checked(hub, cnn_folder, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     publish_folder(cnn_folder, "you/cnn")
-    honest = dict(hub.repositories["models/you/cnn"].files)
-    answer, fetched = hub.answer, []
+    repository = hub.repositories["models/you/cnn"]
+    honest, commit, answer, asked = dict(repository.files), repository.sha, hub.answer, []
 
     def change_after_the_first(request):
-        if "/resolve/" in request.path and request.command == "GET":
-            fetched.append(request.path)
-            hub.repositories["models/you/cnn"].files = dict.fromkeys(honest, b"{}")
+        asked.append(request.path)
         answer(request)
+        if "/resolve/" in request.path and request.command == "GET":
+            repository.files = dict.fromkeys(honest, b"{}")
 
     monkeypatch.setattr(hub, "answer", change_after_the_first)
-    command = [sys.executable, "-c", "from speech_emotion.strangers import *; print(fetch('you/cnn'))"]
-    environment = os.environ | hub.environment(tmp_path / "home", token="")
-    folder = Path(subprocess.check_output(command, cwd=ROOT, text=True, env=environment).strip())
+    folder = load(os.environ | hub.environment(tmp_path / "home", token=""))
+    assert folder.name == commit
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == honest
-    assert fetched
-    assert hub.repositories["models/you/cnn"].files != honest
+    assert {path for path in asked if "/resolve/main/" in path} == {"/you/cnn/resolve/main/config.json"}
+    assert repository.files != honest
+
+
+@pytest.mark.parametrize("how", ["not there", "silent", "offline"])
+def test_a_model_that_was_loaded_before_is_loaded_without_the_hub(
+    how, hub, cnn_folder, tmp_path, monkeypatch
+):
+    hub.adopt(monkeypatch)
+    publish_folder(cnn_folder, "you/cnn")
+    environment = os.environ | hub.environment(tmp_path / "home", token="")
+    folder = load(environment)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections and says nothing
+        port = silent.getsockname()[1] if how == "silent" else 9
+        environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{port}"} if how != "offline" else {}
+        environment |= {"HF_HUB_OFFLINE": "1"} if how == "offline" else {}
+        assert load(environment) == folder
 
 
 def test_publishing_again_replaces_what_was_there(hub, tmp_path, monkeypatch):

@@ -71,17 +71,18 @@ def test_how_far_confidence_can_be_trusted_is_said_of_new_speakers_and_of_new_re
     cnn_folder, tmp_path
 ):
     folder = shutil.copytree(cnn_folder, tmp_path / "model")
-    report = {"architecture": "CNN", "calibration": {"ece": 0.08}, "beside": {}}
-    for name, architecture, protocols, error in (
-        ("folds", "CNN", ["fold:1", "fold:2"], 0.5),
-        ("left out", "CNN", ["leave_out:savee", "leave_out:tess"], 0.343),
-        ("another's", "Whisper", ["leave_out:savee"], 0.9),
+    report = {"architecture": "CNN", "parameters": 3, "calibration": {"ece": 0.08}, "beside": {}}
+    for name, parameters, protocols, error in (
+        ("folds", 3, ["fold:1", "fold:2"], 0.5),
+        ("left out", 3, ["leave_out:savee", "leave_out:tess"], 0.343),
+        ("another's", 4, ["leave_out:savee"], 0.9),
     ):
-        report["beside"][name] = {"architecture": architecture, "protocols": protocols, "ece": error}
+        own = {"architecture": "CNN", "parameters": parameters, "protocols": protocols, "ece": error}
+        report["beside"][name] = own
     (folder / "report.json").write_text(json.dumps(report))
     assert EmotionClassifier.from_pretrained(folder).calibration == (
-        "With speakers it had never heard, its confidence was off by 8, with kinds of recordings it had "
-        "never heard by 34 percentage points on average."
+        "With speakers it had never heard, its confidence was off by 8 percentage points on average; "
+        "where the kind of recording was new as well, by 34."
     )
 
 
