@@ -74,6 +74,12 @@ def test_the_stock_pipeline_scores_what_the_classifier_scores(model):
     assert pipeline["uar"] == pytest.approx(pipeline["classifier"]["uar"], abs=0.005)
 
 
+def test_wav2vec2_says_how_far_off_it_is_with_recordings_of_a_new_kind():
+    left_out = report_of("wav2vec2")["beside"]["wav2vec2_left_out"]
+    sentence = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2").calibration
+    assert f"the kind of recording was new as well, by {100 * left_out['ece']:.0f}." in sentence
+
+
 def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
     speech = report_of("wav2vec2")["groups"]["ravdess speech"]
     assert speech["clips"] == 240
