@@ -69,6 +69,15 @@ def test_the_readme_states_the_calibration_over_the_folds():
         assert f"from {known} to {unknown} on {corpus}" in README
 
 
+def test_the_readme_states_what_a_gpu_would_take():
+    figures = result("gpu_estimate")
+    need = f"{figures['memory_gb']['both']} GB for {figures['batch']} clips of five seconds"
+    work = f"{figures['epochs']} epochs of {figures['clips']:,} clips are {figures['petaflop']} PFLOP"
+    assert f"is reckoned, not measured: {need}, and {work}" in README
+    assert f"{figures['minutes_at_20_teraflops']} minutes at 20 TFLOP/s" in README
+    assert f"one worker takes {figures['minutes_to_read']} minutes to read" in README
+
+
 def test_the_readme_states_how_far_the_export_is_from_the_checkpoint():
     exported = json.loads((ROOT / "models" / "wav2vec2" / "export.json").read_text())
     parity = exported["parity"]["model_int8.onnx"]
