@@ -128,7 +128,9 @@ def listen_long(heard: EmotionClassifier, path: str) -> Iterator[tuple]:
         answer = render.summary_card(
             timeline, f"{name}: {render.clock(timeline.seconds)}, judged by {heard.engine.name}."
         )
-        strip = gr.HTML(render.timeline_strip(timeline), visible=bool(timeline.segments))
+        shown = bool(timeline.segments)
+        strip = gr.HTML(render.timeline_strip(timeline), visible=shown)
         yield answer + render.progress(timeline.seconds, stated), None, strip, gr.skip(), gr.skip()
-    strip = gr.HTML(render.timeline_strip(timeline, Path(path).stem))
+    # Said once more, since a browser that still draws the one before has been seen to miss it.
+    strip = gr.HTML(render.timeline_strip(timeline, Path(path).stem), visible=shown)
     yield answer, None, strip, gr.Button(visible=False), gr.Audio(subtitles=timeline.subtitles())
