@@ -26,6 +26,7 @@ from mcp.client.streamable_http import streamablehttp_client
 from playwright.sync_api import Page, expect, sync_playwright
 
 from data_prep.corpora.ravdess import EMOTIONS
+from screens.listen import INVITATION
 from screens.programs import CURL, JAVASCRIPT, PYTHON, fill
 from screens.render import clock
 from speech_emotion import SCHEMES, EmotionClassifier
@@ -334,6 +335,17 @@ def test_clearing_the_recording_clears_the_answer(page, speech):
     expect(page.locator("#answer .label")).to_be_visible(timeout=30 * SECONDS)
     clear(page)
     expect(page.locator("#answer .hint")).to_be_visible(timeout=10 * SECONDS)
+
+
+def test_clearing_again_and_again_is_no_error(page, speech):
+    for _ in range(8):
+        if page.get_by_label("Upload file").count():
+            page.get_by_label("Upload file").click()
+        page.locator("#voice input[type=file]").set_input_files(speech)
+        expect(page.locator("#answer .note")).to_be_visible(timeout=30 * SECONDS)
+        clear(page)
+        page.wait_for_timeout(1 * SECONDS)
+        assert page.locator("#answer").inner_text().strip() == INVITATION
 
 
 def test_a_model_that_cannot_be_loaded_says_so_and_the_others_serve(page, speech, cnn_folder):
