@@ -1,49 +1,59 @@
 """Cross-validation of a classic classifier on fixed features, on the splits that train.py's are tested on."""
 
+import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, DatasetDict, concatenate_datasets
-from machine import ROOT  # noqa: F401 - lets what is measured be found
+from datasets import Dataset, concatenate_datasets
+from machine import RESULTS, save_result
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data_prep.splits import resplit
-from speech_emotion.data import cap_speakers
+from speech_emotion.data import cap_speakers, open_dataset
 from speech_emotion.evaluation import measure
 from speech_emotion.summary import summarise
 from speech_emotion.training import balance
+from train import Arguments, Recipe
 
 FOLDS = [f"fold:{number}" for number in range(1, 6)]  # the sixth one's actors are not among 20 of 24
-CLIPS_PER_SPEAKER, SEED = 200, 42  # train.py's
+
+
+def make_parser(description: str, results: str) -> argparse.ArgumentParser:
+    """Make a parser of the options that each of these benchmarks has."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    parser.add_argument("--protocol", nargs="+", default=FOLDS, help="as for train.py")
+    parser.add_argument("--output", type=Path, default=RESULTS / results, help="file for the figures")
+    return parser
 
 
 def cross_validate(
-    dataset: DatasetDict,
-    protocols: list[str],
+    options: argparse.Namespace,
     describe: Callable[[Dataset], np.ndarray],
     make: Callable[[float], ClassifierMixin],
     cs: tuple[float, ...],
-    refit: bool,
-) -> dict:
-    """Train and test on each protocol's splits, and sum up as `speech_emotion.summary` does.
+    packages: list[str],
+) -> None:
+    """Train and test on each protocol's splits, and write the summary, as `speech_emotion.summary` makes it.
 
     Clips are drawn as train.py draws them: 200 of a speaker at most, emotions of a corpus balanced by weight.
+    Once C is chosen, the validation speakers join training, as with its --refit.
 
     Args:
-        dataset: as data_prep makes it.
-        protocols: as for train.py.
+        options: of `make_parser`.
         describe: gives the features of rows, shape [rows, features]; each is scaled to training's mean and
             deviation.
         make: gives a new classifier with a C.
         cs: of which C is chosen on the validation speakers of each protocol.
-        refit: train once more with the C chosen, on the validation speakers as well.
-
-    Returns:
-        The summary, `chosen_c` by protocol beside it.
+        packages: whose versions matter.
     """
+    dataset = open_dataset(options.data)
     reports, chosen = {}, {}
 
     def fit(rows: Dataset, c: float) -> Pipeline:
@@ -51,19 +61,22 @@ def cross_validate(
         weights = {f"{type(model).__name__.lower()}__sample_weight": balance(rows)}
         return make_pipeline(StandardScaler(), model).fit(describe(rows), rows["emotion"][:], **weights)
 
-    for protocol in protocols:
+    for protocol in options.protocol:
         splits = resplit(dataset, protocol)
-        training = cap_speakers(splits["train"], CLIPS_PER_SPEAKER, SEED)
+        training = cap_speakers(splits["train"], Recipe.clips_per_speaker, Arguments.seed)
         validation, test = splits["validation"], splits["test"]
-        models = {c: fit(training, c) for c in cs}
         scores = {
-            c: balanced_accuracy_score(validation["emotion"][:], model.predict(describe(validation)))
-            for c, model in models.items()
+            c: balanced_accuracy_score(
+                validation["emotion"][:], fit(training, c).predict(describe(validation))
+            )
+            for c in cs
         }
         best = chosen[protocol] = max(scores, key=scores.get)
-        model = fit(concatenate_datasets([training, validation]), best) if refit else models[best]
+        model = fit(concatenate_datasets([training, validation]), best)
         names = test.features["emotion"].names
         answers = np.eye(len(names))[model.predict(describe(test))]
         report = measure(answers, np.array(test["emotion"]), test, names)
         reports[protocol] = report | {"training": {"protocol": protocol}}
-    return summarise(reports) | {"refit": refit, "chosen_c": chosen}
+    figures = summarise(reports) | {"chosen_c": chosen}
+    print(figures["overall"], {name: own["uar"] for name, own in figures["groups"].items()})
+    save_result(options.output, figures, [*packages, "scikit-learn"])

@@ -23,10 +23,8 @@ from speech_emotion.labels import SCHEMES
 from speech_emotion.strangers import check_files
 
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
-
-
 WINDOW_SECONDS = 5.0  # what a model hears at once, in training and when it is asked
-WHISPER_POSITIONS = 50  # of a second
+WHISPER_POSITIONS = 50  # that a Whisper has for a second
 
 # What transformers raises for a checkpoint that is missing, damaged or of another kind.
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)

@@ -103,9 +103,9 @@ def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
 
     Args:
         name: a folder or a hub id.
-        files: their names; the first one must be there.
+        files: their names.
         folder: where files of the model were copied to before. It is called after their commit, and these
-            will be of the same one.
+            will be of the same one; without it, the first file decides the commit and must be there.
 
     Returns:
         The folder with the copies, or the model's own.
