@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from safetensors import SafetensorError
+from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -170,7 +171,14 @@ class Recipe:
         default=False,
         metadata={
             "help": "when validation has served, train once more from the start, as many epochs, on its "
-            "speakers too; temperature and threshold stay those of the first training"
+            "speakers too; temperature and threshold stay those of trainings that held speakers out"
+        },
+    )
+    held_out_groups: int = field(
+        default=0,
+        metadata={
+            "help": "with --refit: fit temperature and threshold on so many groups of training speakers, "
+            "too, each held out from a training of its own"
         },
     )
     early_stopping_patience: int = field(
@@ -283,16 +291,23 @@ def train(
     """
     check_place(folder, CONFIG_NAME)
     started = time.time()
+    groups = hold_out_in_turn(splits, recipe.held_out_groups, args.seed)
     trainer, model, extractor, hearing = fit(recipe, args, splits)
     validation = trainer.predict(hearing.validation)
+    held_out = [validation]
     if recipe.refit:
+        for number, others in enumerate(groups, start=1):
+            trainer, _, _, hearing = fit(recipe, without_choices(args, f"held-out-{number}"), others)
+            held_out.append(trainer.predict(hearing.validation))
         splits = splits | {"train": concatenate_datasets([splits["train"], splits["validation"]])}
-        trainer, model, extractor, _ = fit(recipe, without_choices(args), DatasetDict(splits))
+        trainer, model, extractor, _ = fit(recipe, without_choices(args, "refit"), DatasetDict(splits))
     if not trainer.is_world_process_zero():
         return None
     if recipe.lora_rank:
         model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
-    temperature = fit_temperature(validation.predictions, validation.label_ids)
+    logits = np.concatenate([each.predictions for each in held_out])
+    labels = np.concatenate([each.label_ids for each in held_out])
+    temperature = fit_temperature(logits, labels)
     training = {
         "command": f"accelerate launch {shlex.join(sys.argv)}",
         "base": recipe.model,
@@ -304,15 +319,16 @@ def train(
         "seed": args.seed,
         "epochs": args.num_train_epochs,
         "refit": recipe.refit,
+        "held_out_groups": len(groups),
         "minutes": round((time.time() - started) / 60, 1),
         "validation_uar": validation.metrics["test_uar"],
         "temperature": temperature,
+        "temperatures": [fit_temperature(each.predictions, each.label_ids) for each in held_out],
     }
     with replace_folder(folder, CONFIG_NAME) as fresh:
         save_folder(model, extractor, temperature, fresh)
         if recipe.refit:
-            logits = validation.predictions / temperature
-            np.savez(fresh / HELD_OUT, logits=logits, labels=validation.label_ids)
+            np.savez(fresh / HELD_OUT, logits=logits / temperature, labels=labels)
         report = evaluate_folder(fresh, splits, training, quick=recipe.summary is not None)
     print_report(report)
     print(f"Saved to {folder}")
@@ -380,10 +396,51 @@ def find_checkpoint(args: Arguments) -> str | None:
     return wish
 
 
-def without_choices(args: Arguments) -> Arguments:
-    """Give the arguments of a training that nothing is held out from: its last epoch is kept."""
+def hold_out_in_turn(splits: DatasetDict, groups: int, seed: int) -> list[DatasetDict]:
+    """Deal the training speakers into groups, each once the validation of a training on all the others.
+
+    A temperature that hangs on four actors is theirs more than the model's. Only speakers of corpora that
+    validation has are dealt, each corpus evenly: the rest would be another kind of recording, not another
+    voice.
+
+    Args:
+        splits: `train` and `validation`; no group hears other speakers.
+        groups: how many, at least 2; 0: none.
+        seed: deals them.
+
+    Returns:
+        For each group a `train` and a `validation` split.
+
+    Raises:
+        SystemExit: one group, or fewer speakers than groups.
+    """
+    if not groups:
+        return []
+    everyone = concatenate_datasets([splits["train"], splits["validation"]])
+    corpora = np.array(splits["train"]["corpus"])
+    dealt = np.flatnonzero(np.isin(corpora, splits["validation"]["corpus"]))
+    speakers = np.array(splits["train"]["speaker"])[dealt]
+    try:
+        deal = StratifiedGroupKFold(groups, shuffle=True, random_state=seed)
+        parts = [dealt[own] for _, own in deal.split(dealt, corpora[dealt], speakers)]
+    except ValueError as error:
+        raise SystemExit(f"--held_out_groups {groups}: {error}") from error
+    rest = [np.setdiff1d(np.arange(len(everyone)), own) for own in parts]
+    return [
+        DatasetDict(train=everyone.select(others), validation=everyone.select(own))
+        for others, own in zip(rest, parts, strict=True)
+    ]
+
+
+def without_choices(args: Arguments, name: str) -> Arguments:
+    """Give the arguments of a training whose last epoch is kept, whatever validation says.
+
+    Args:
+        args: of the first training.
+        name: of the folder for its checkpoints, inside the first's.
+    """
     args = copy.copy(args)
-    args.output_dir = str(Path(args.output_dir, "refit"))
+    args.output_dir = str(Path(args.output_dir, name))
     args.eval_strategy, args.load_best_model_at_end = IntervalStrategy.NO, False
     if args.resume_from_checkpoint != "true":
         args.resume_from_checkpoint = None  # a checkpoint by name is one of the first training
@@ -462,6 +519,8 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
         raise SystemExit(f"--model_config is not JSON: {error}.") from error
     if recipe.teacher and (recipe.model != "cnn" or recipe.kept_copies is None):
         raise SystemExit("--teacher teaches --model cnn, with --kept_copies.")
+    if recipe.held_out_groups and not recipe.refit:
+        raise SystemExit("--held_out_groups calibrates what --refit trains: give both.")
     if recipe.push_model_to and len(recipe.protocol) > 1:
         raise SystemExit("--push_model_to publishes one model: give one --protocol.")
     frozen = recipe.model in CNNS or recipe.frozen_layers

@@ -131,8 +131,8 @@ def predict_validation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give logits [clips, classes] and class indices [clips] of validation speakers new to a model.
 
-    A refitted model has heard them in the end. What the model of its first training, which had not, made of
-    them lies in the folder, divided by the same temperature.
+    A refitted model has heard them in the end. What the models of the trainings that held speakers out made
+    of those lies in the folder, divided by the same temperature.
     """
     if (folder / HELD_OUT).exists():
         with np.load(folder / HELD_OUT) as kept:

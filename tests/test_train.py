@@ -23,6 +23,7 @@ from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.models import ModelError, load_classifier, new_classifier
 from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
+from train import hold_out_in_turn
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -240,6 +241,40 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
     now = {path: path.stat().st_mtime_ns for path in (tmp_path / "states").iterdir()}
     assert now == kept  # found again, not computed again
     assert json.loads((tmp_path / "figures" / "folds.json").read_text())["groups"] == summary["groups"]
+
+
+def test_temperature_hangs_on_speakers_held_out_in_turn(small_dataset, tmp_path):
+    arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
+    arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
+    train(*arguments, "--num_train_epochs", 1, "--refit", "--held_out_groups", 2)
+    report = json.loads((tmp_path / "cnn" / "report.json").read_text())
+    assert report["training"]["held_out_groups"] == 2
+    alone = report["training"]["temperatures"]
+    assert len(alone) == 3  # of validation and of each group
+    assert min(alone) <= report["calibration"]["temperature"] <= max(alone)
+    dataset = open_dataset(str(small_dataset))
+    corpora = set(dataset["validation"]["corpus"])
+    rows = zip(dataset["train"]["emotion"], dataset["train"]["corpus"], strict=True)
+    others = [label for label, corpus in rows if corpus in corpora]
+    with np.load(tmp_path / "cnn" / "validation.npz") as held_out:
+        labels = held_out["labels"].tolist()
+    assert sorted(labels) == sorted([*dataset["validation"]["emotion"], *others])  # each clip once
+    assert "2 groups of training" in (tmp_path / "cnn" / "README.md").read_text()
+
+
+def test_groups_that_are_held_out_share_no_speaker_and_miss_no_one_else(small_dataset):
+    splits = open_dataset(str(small_dataset))
+    everyone = {speaker for name in ("train", "validation") for speaker in splits[name]["speaker"]}
+    dealt = []
+    for group in hold_out_in_turn(splits, 2, seed=0):
+        own, others = set(group["validation"]["speaker"]), set(group["train"]["speaker"])
+        assert own | others == everyone and not own & others
+        assert set(group["validation"]["corpus"]) <= set(splits["validation"]["corpus"])
+        dealt += own
+    assert len(dealt) == len(set(dealt))
+    assert hold_out_in_turn(splits, 0, seed=0) == []
+    with pytest.raises(SystemExit, match="--held_out_groups 99"):
+        hold_out_in_turn(splits, 99, seed=0)
 
 
 def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
