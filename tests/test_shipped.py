@@ -74,10 +74,23 @@ def test_the_stock_pipeline_scores_what_the_classifier_scores(model):
     assert pipeline["uar"] == pytest.approx(pipeline["classifier"]["uar"], abs=0.005)
 
 
-def test_wav2vec2_says_how_far_off_it_is_with_recordings_of_a_new_kind():
-    left_out = report_of("wav2vec2")["beside"]["wav2vec2_left_out"]
-    sentence = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2").calibration
+@pytest.mark.parametrize("model", SHIPPED)
+def test_a_shipped_model_says_how_far_off_it_is_with_recordings_of_a_new_kind(model):
+    left_out = report_of(model)["beside"][f"{model}_left_out"]
+    sentence = EmotionClassifier.from_pretrained(ROOT / "models" / model).calibration
     assert f"the kind of recording was new as well, by {100 * left_out['ece']:.0f}." in sentence
+
+
+def test_confidence_is_near_accuracy_on_speakers_that_shipped_models_never_heard():
+    own, other = (report_of(model)["calibration"] for model in SHIPPED)
+    assert max(own["ece"], other["ece"]) <= 0.05
+    words = " ".join(README.split())
+    assert f"That of the shipped wav2vec2 is {own['ece']:.3f} on its 549 test clips" in words
+    chance = f"{own['ece_by_chance']:.3f} and {other['ece_by_chance']:.3f} by chance"
+    assert (
+        f"of the shipped CNN {other['ece']:.3f}, where perfectly calibrated models would have {chance}"
+        in words
+    )
 
 
 def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
