@@ -15,6 +15,11 @@ def leaks(training: dict) -> bool:
     return training.get("protocol") == "random"
 
 
+def asked(training: dict) -> str:
+    """Name the speakers on whom a model's temperature and threshold hang."""
+    return "held-out" if training.get("held_out_groups") else "validation"
+
+
 def fill_card(report: dict) -> str:
     """Fill the model card's template from a report, as `evaluation.evaluate_folder` makes it.
 
@@ -35,7 +40,7 @@ def fill_card(report: dict) -> str:
         "millions": lambda number: f"{number / 1e6:.1f}",
     }
     return environment.from_string(TEMPLATE.read_text()).render(
-        report, picture=picture, leaks=leaks(report["training"])
+        report, picture=picture, leaks=leaks(report["training"]), asked=asked(report["training"])
     )
 
 

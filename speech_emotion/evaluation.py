@@ -29,7 +29,7 @@ from sklearn.metrics import confusion_matrix
 from tqdm import tqdm
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
-from speech_emotion.card import PICTURES, fill_card, interval, leaks, percent
+from speech_emotion.card import PICTURES, asked, fill_card, interval, leaks, percent
 from speech_emotion.data import open_dataset, read_clip
 from speech_emotion.degradations import BABBLE_VOICES, MP3_BIT_RATE, babble, mp3, telephone, white_noise
 from speech_emotion.files import replace_folder, restore, say
@@ -383,12 +383,14 @@ def draw_pictures(folder: Path, report: dict) -> None:
     """Draw the card's `PICTURES` of a report into a folder."""
     title = f"{report['model']}: {report['clips']:,} clips of {whose(report)}, % of each row"
     calibration, selective = report["calibration"], report["selective"]
-    splits = {"validation": calibration["validation"], "test": calibration}
+    calibrations = (calibration["validation"], calibration)
+    coverages = (selective["validation"], selective["test"])
+    names = (asked(report["training"]), "test")
     figures = {
         "confusion_matrix": plot_confusion(np.array(report["confusion_matrix"]), report["labels"], title),
-        "reliability": plot_reliability(splits),
+        "reliability": plot_reliability(dict(zip(names, calibrations, strict=True))),
         "coverage": plot_coverage(
-            {name: selective[name] for name in splits}, selective["target_accuracy"], report["threshold"]
+            dict(zip(names, coverages, strict=True)), selective["target_accuracy"], report["threshold"]
         ),
     }
     for name, figure in figures.items():
