@@ -420,11 +420,11 @@ def hold_out_in_turn(splits: DatasetDict, groups: int, seed: int) -> list[Datase
     corpora = np.array(splits["train"]["corpus"])
     dealt = np.flatnonzero(np.isin(corpora, splits["validation"]["corpus"]))
     speakers = np.array(splits["train"]["speaker"])[dealt]
-    try:
-        deal = StratifiedGroupKFold(groups, shuffle=True, random_state=seed)
-        parts = [dealt[own] for _, own in deal.split(dealt, corpora[dealt], speakers)]
-    except ValueError as error:
-        raise SystemExit(f"--held_out_groups {groups}: {error}") from error
+    most = len(set(speakers))
+    if not 2 <= groups <= most:
+        raise SystemExit(f"--held_out_groups {groups}: these speakers make 2 to {most} groups.")
+    deal = StratifiedGroupKFold(groups, shuffle=True, random_state=seed)
+    parts = [dealt[own] for _, own in deal.split(dealt, corpora[dealt], speakers)]
     rest = [np.setdiff1d(np.arange(len(everyone)), own) for own in parts]
     return [
         DatasetDict(train=everyone.select(others), validation=everyone.select(own))

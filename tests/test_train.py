@@ -273,8 +273,9 @@ def test_groups_that_are_held_out_share_no_speaker_and_miss_no_one_else(small_da
         dealt += own
     assert len(dealt) == len(set(dealt))
     assert hold_out_in_turn(splits, 0, seed=0) == []
-    with pytest.raises(SystemExit, match="--held_out_groups 99"):
-        hold_out_in_turn(splits, 99, seed=0)
+    for impossible in (1, 99):
+        with pytest.raises(SystemExit, match=rf"--held_out_groups {impossible}: .* 2 to \d+ groups"):
+            hold_out_in_turn(splits, impossible, seed=0)
 
 
 def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
