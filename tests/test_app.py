@@ -92,7 +92,7 @@ def clear(page: Page, component: str = "#voice") -> None:
 
 
 def choose(page: Page, model: str) -> None:
-    page.get_by_label("Model").click()
+    page.get_by_label("Model", exact=True).click()
     page.get_by_role("option", name=model, exact=True).click()
 
 
@@ -352,7 +352,7 @@ def test_a_model_that_cannot_be_loaded_says_so_and_the_others_serve(page, speech
     expect(page.locator("#notice")).to_contain_text(
         f"The model '{cnn_folder}-gone' cannot be loaded: there is no such folder."
     )
-    page.get_by_label("Model").click()
+    page.get_by_label("Model", exact=True).click()
     offered = page.get_by_test_id("dropdown-option")
     expect(offered).to_contain_text([str(cnn_folder), "wav2vec2", "cnn"])
     expect(offered).to_have_count(3)
