@@ -23,7 +23,7 @@ try:
     models.classifier("you/cnn")
 except ModelError as error:
     print(error, flush=True)
-while "you/cnn" not in models.serving():
+while "you/cnn" not in models.serving() and time.monotonic() < start + 60:
     time.sleep(0.1)
 print(models.serving(), models.missing(), models.classifier("you/cnn").labels, sep="|", flush=True)
 """
