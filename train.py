@@ -32,7 +32,6 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from safetensors import SafetensorError
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -50,7 +49,13 @@ from data_prep.splits import resplit
 from speech_emotion import checkpoints
 from speech_emotion.audio import AudioError
 from speech_emotion.augmentation import augment
-from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset
+from speech_emotion.data import (
+    ClipDataset,
+    cap_speakers,
+    choose_corpora,
+    hold_out_in_turn,
+    open_dataset,
+)
 from speech_emotion.engine import count_cores
 from speech_emotion.evaluation import HELD_OUT, evaluate_folder, print_report
 from speech_emotion.files import check_place, replace_folder, say, write_whole
@@ -250,12 +255,13 @@ def run(recipe: Recipe, args: Arguments) -> None:
             raise SystemExit("Speakers are in training and in test: ask for that with --protocol random.")
         splits["train"] = cap_speakers(splits["train"], recipe.clips_per_speaker, args.seed)
     output, reports = Path(args.output_dir), {}
+    names = {protocol: protocol.replace(":", "-") if len(runs) > 1 else "" for protocol in runs}
+    with args.main_process_first():
+        for name in names.values():
+            forget(output / name, args.resume_from_checkpoint)
     for protocol, splits in runs.items():
-        folder = recipe.model_dir
-        if len(runs) > 1:
-            name = protocol.replace(":", "-")
-            folder, args.output_dir = folder / name, str(output / name)
-        reports[protocol] = train(recipe, args, protocol, splits, folder)
+        args.output_dir = str(output / names[protocol])
+        reports[protocol] = train(recipe, args, protocol, splits, recipe.model_dir / names[protocol])
     if args.process_index == 0:
         if recipe.summary:
             save_summary(reports, recipe.summary)
@@ -291,7 +297,10 @@ def train(
     """
     check_place(folder, CONFIG_NAME)
     started = time.time()
-    groups = hold_out_in_turn(splits, recipe.held_out_groups, args.seed)
+    try:
+        groups = hold_out_in_turn(splits, recipe.held_out_groups, args.seed)
+    except ValueError as error:
+        raise SystemExit(f"--held_out_groups {recipe.held_out_groups}: {error}.") from error
     trainer, model, extractor, hearing = fit(recipe, args, splits)
     validation = trainer.predict(hearing.validation)
     held_out = [validation]
@@ -381,12 +390,28 @@ def fit(
     return trainer, model, extractor, hearing
 
 
+def forget(output: Path, wish: str | None) -> None:
+    """Remove what an earlier command left of trainings that this one begins anew.
+
+    All at once, before the first of them: after an interruption, those that had not begun would otherwise be
+    found and gone on with, though they are of another recipe.
+
+    Args:
+        output: where a protocol's checkpoints are, those of its later trainings in folders inside.
+        wish: --resume_from_checkpoint; one by name is of the first training, and all others begin anew.
+    """
+    if wish == "true":
+        return
+    first = [] if wish else [output]
+    for folder in (*first, *output.glob("held-out-*"), output / "refit"):
+        checkpoints.clear(folder)
+
+
 def find_checkpoint(args: Arguments) -> str | None:
     """Give the checkpoint that training goes on from; None for one that starts anew."""
     wish, output = args.resume_from_checkpoint, Path(args.output_dir)
     with args.main_process_first():
         if not wish:
-            checkpoints.clear(output)
             return None
         if wish == "true":
             checkpoint = checkpoints.last_whole(output)
@@ -394,42 +419,6 @@ def find_checkpoint(args: Arguments) -> str | None:
     if not checkpoints.is_whole(Path(wish)):
         raise SystemExit(f"{wish} is cut off or damaged. {GO_ON}")
     return wish
-
-
-def hold_out_in_turn(splits: DatasetDict, groups: int, seed: int) -> list[DatasetDict]:
-    """Deal the training speakers into groups, each once the validation of a training on all the others.
-
-    A temperature that hangs on four actors is theirs more than the model's. Only speakers of corpora that
-    validation has are dealt, each corpus evenly: the rest would be another kind of recording, not another
-    voice.
-
-    Args:
-        splits: `train` and `validation`; no group hears other speakers.
-        groups: how many, at least 2; 0: none.
-        seed: deals them.
-
-    Returns:
-        For each group a `train` and a `validation` split.
-
-    Raises:
-        SystemExit: one group, or fewer speakers than groups.
-    """
-    if not groups:
-        return []
-    everyone = concatenate_datasets([splits["train"], splits["validation"]])
-    corpora = np.array(splits["train"]["corpus"])
-    dealt = np.flatnonzero(np.isin(corpora, splits["validation"]["corpus"]))
-    speakers = np.array(splits["train"]["speaker"])[dealt]
-    most = len(set(speakers))
-    if not 2 <= groups <= most:
-        raise SystemExit(f"--held_out_groups {groups}: these speakers make 2 to {most} groups.")
-    deal = StratifiedGroupKFold(groups, shuffle=True, random_state=seed)
-    parts = [dealt[own] for _, own in deal.split(dealt, corpora[dealt], speakers)]
-    rest = [np.setdiff1d(np.arange(len(everyone)), own) for own in parts]
-    return [
-        DatasetDict(train=everyone.select(others), validation=everyone.select(own))
-        for others, own in zip(rest, parts, strict=True)
-    ]
 
 
 def without_choices(args: Arguments, name: str) -> Arguments:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Audio, Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
+from sklearn.model_selection import StratifiedGroupKFold
 
 from speech_emotion.audio import SAMPLE_RATE, load_audio
 
@@ -100,6 +101,42 @@ def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
         if count[speaker] <= most:
             kept.append(index)
     return rows.select(sorted(kept))
+
+
+def hold_out_in_turn(splits: DatasetDict, groups: int, seed: int) -> list[DatasetDict]:
+    """Deal the training speakers into groups, each once the validation of a training on all the others.
+
+    A temperature that hangs on four actors is theirs more than the model's. Only speakers of corpora that
+    validation has are dealt, each corpus evenly: the rest would be another kind of recording, not another
+    voice.
+
+    Args:
+        splits: `train` and `validation`; no group hears other speakers.
+        groups: how many, at least 2; 0: none.
+        seed: deals them.
+
+    Returns:
+        For each group a `train` and a `validation` split.
+
+    Raises:
+        ValueError: one group, or fewer speakers than groups.
+    """
+    if not groups:
+        return []
+    everyone = concatenate_datasets([splits["train"], splits["validation"]])
+    corpora = np.array(splits["train"]["corpus"])
+    dealt = np.flatnonzero(np.isin(corpora, splits["validation"]["corpus"]))
+    speakers = np.array(splits["train"]["speaker"])[dealt]
+    most = len(set(speakers))
+    if not 2 <= groups <= most:
+        raise ValueError(f"these speakers make 2 to {most} groups")
+    deal = StratifiedGroupKFold(groups, shuffle=True, random_state=seed)
+    parts = [dealt[own] for _, own in deal.split(dealt, corpora[dealt], speakers)]
+    rest = [np.setdiff1d(np.arange(len(everyone)), own) for own in parts]
+    return [
+        DatasetDict(train=everyone.select(others), validation=everyone.select(own))
+        for others, own in zip(rest, parts, strict=True)
+    ]
 
 
 def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:

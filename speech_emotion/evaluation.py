@@ -383,14 +383,14 @@ def draw_pictures(folder: Path, report: dict) -> None:
     """Draw the card's `PICTURES` of a report into a folder."""
     title = f"{report['model']}: {report['clips']:,} clips of {whose(report)}, % of each row"
     calibration, selective = report["calibration"], report["selective"]
-    calibrations = (calibration["validation"], calibration)
-    coverages = (selective["validation"], selective["test"])
-    names = (asked(report["training"]), "test")
+    tuned = asked(report["training"])
     figures = {
         "confusion_matrix": plot_confusion(np.array(report["confusion_matrix"]), report["labels"], title),
-        "reliability": plot_reliability(dict(zip(names, calibrations, strict=True))),
+        "reliability": plot_reliability({tuned: calibration["validation"], "test": calibration}),
         "coverage": plot_coverage(
-            dict(zip(names, coverages, strict=True)), selective["target_accuracy"], report["threshold"]
+            {tuned: selective["validation"], "test": selective["test"]},
+            selective["target_accuracy"],
+            report["threshold"],
         ),
     }
     for name, figure in figures.items():

@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,17 @@ from transformers import (
 )
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.data import ClipDataset, cap_speakers, choose_corpora, open_dataset, read_clip
+from speech_emotion.data import (
+    ClipDataset,
+    cap_speakers,
+    choose_corpora,
+    hold_out_in_turn,
+    open_dataset,
+    read_clip,
+)
 from speech_emotion.inference import WINDOW_SECONDS
 from speech_emotion.models import ModelError, load_classifier, new_classifier
 from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
-from train import hold_out_in_turn
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -36,6 +43,15 @@ def train(*arguments, processes: int = 1, **settings: str) -> str:
     result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
+
+
+def refuse(*arguments) -> str:
+    """Give the sentence with which training ends that cannot begin."""
+    command = [sys.executable, "train.py", "--use_cpu", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
 
 
 def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp_path):
@@ -274,8 +290,42 @@ def test_groups_that_are_held_out_share_no_speaker_and_miss_no_one_else(small_da
     assert len(dealt) == len(set(dealt))
     assert hold_out_in_turn(splits, 0, seed=0) == []
     for impossible in (1, 99):
-        with pytest.raises(SystemExit, match=rf"--held_out_groups {impossible}: .* 2 to \d+ groups"):
+        with pytest.raises(ValueError, match=r"these speakers make 2 to \d+ groups"):
             hold_out_in_turn(splits, impossible, seed=0)
+
+
+def test_what_a_number_of_groups_needs_is_a_sentence(small_dataset, tmp_path):
+    arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
+    needs = {
+        (
+            "--refit",
+            "--held_out_groups",
+            "99",
+        ): r"--held_out_groups 99: these speakers make 2 to \d+ groups\.",
+        ("--held_out_groups", "2"): r"--held_out_groups calibrates what --refit trains: give both\.",
+    }
+    for wrong, sentence in needs.items():
+        assert re.search(sentence, refuse(*arguments, "--output_dir", tmp_path / "run", *wrong))
+    assert not (tmp_path / "cnn").exists()
+
+
+@pytest.mark.parametrize("wish", [None, "true", "run/fold-1/checkpoint-7"], ids=["anew", "on", "by name"])
+def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish, small_dataset, tmp_path):
+    """Else one that is interrupted and goes on would end with the earlier one's weights."""
+    first = [tmp_path / "run" / fold for fold in ("fold-1", "fold-2")]
+    later = [fold / name for fold in first for name in ("held-out-1", "held-out-2", "refit")]
+    foreign = [tmp_path / "run", tmp_path / "run" / "other", tmp_path / "run" / "fold-3"]
+    for folder in (*first, *later, *foreign):
+        (folder / "checkpoint-7").mkdir(parents=True)
+    refuse(  # before anything is trained
+        *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "models", "--refit"),
+        *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2"),
+        *("--kept_copies", 0, "--states", tmp_path / "states", "--teacher", tmp_path / "nobody"),
+        *(("--resume_from_checkpoint", tmp_path / wish if wish != "true" else wish) if wish else ()),
+    )
+    kept = {folder for folder in (*first, *later, *foreign) if (folder / "checkpoint-7").exists()}
+    begun_anew = {None: {*first, *later}, "true": set()}.get(wish, {*later})
+    assert kept == {*first, *later, *foreign} - begun_anew
 
 
 def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
