@@ -14,32 +14,32 @@ import signal
 import sys
 from pathlib import Path
 
-from screens import temporary
+from speech_emotion.ui import uploads
 
-temporary.claim()  # before Gradio is imported, which then reads where temporary files go
+uploads.claim()  # before Gradio is imported, which then reads where temporary files go
 
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
-from screens import (  # noqa: E402
+from speech_emotion.audio.decoding import MAX_BYTES  # noqa: E402
+from speech_emotion.ui import (  # noqa: E402
     about,
-    api,
+    advice,
+    api_docs,
     compare,
-    conversation,
+    endpoints,
     examples,
-    files,
-    hearing,
+    explain,
     live,
-    programs,
+    many_files,
     render,
 )
-from screens.gate import Gate, Page  # noqa: E402
-from screens.listen import Listen  # noqa: E402
-from screens.models import load_all, missing  # noqa: E402
-from speech_emotion.audio import MAX_BYTES  # noqa: E402
+from speech_emotion.ui.listen import Listen  # noqa: E402
+from speech_emotion.ui.middleware import Gate, Page  # noqa: E402
+from speech_emotion.ui.registry import load_all, missing  # noqa: E402
 
-KEPT = (temporary.EVERY_SECONDS, temporary.OLD_SECONDS)  # files are looked at so often, and go when so old
-STYLE = Path(__file__).parent / "screens" / "style.css"
+KEPT = (uploads.EVERY_SECONDS, uploads.OLD_SECONDS)  # files are looked at so often, and go when so old
+STYLE = Path(__file__).parent / "speech_emotion" / "ui" / "style.css"
 VISITORS = 4  # served at once on each screen, so that one long recording keeps nobody waiting
 WAITING = 200  # requests that can wait for that; who comes then is asked to try again
 SESSIONS = VISITORS + WAITING  # remembered, a quarter of a megabyte each; the longest idle is forgotten
@@ -63,20 +63,20 @@ def build() -> gr.Blocks:
             examples.lay_out(listen)
             listen.wire()
             with gr.Tab("In conversation"):
-                conversation.lay_out(listen)
+                advice.lay_out(listen)
             with gr.Tab("Compare"):
                 compare.lay_out(listen)
             with gr.Tab("How it hears"):
-                hearing.lay_out(listen)
+                explain.lay_out(listen)
         with gr.Tab("Live"):
             live.lay_out(listen)
         with gr.Tab("Many files"):
-            files.lay_out(listen)
+            many_files.lay_out(listen)
         with gr.Tab("About this model") as tab:
             about.lay_out(listen, tab)
         with gr.Tab("For programs"):
-            programs.lay_out(page)
-        api.publish()
+            api_docs.lay_out(page)
+        endpoints.publish()
         page.load(
             lambda: (render.notice(missing()), listen.offer()),
             None,
@@ -94,7 +94,7 @@ def serve(**options) -> gr.Blocks:
     for sentence in missing():
         print(sentence)
     page = build()
-    temporary.keep_swept()
+    uploads.keep_swept()
     page.launch(
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=STYLE,
@@ -116,7 +116,7 @@ def stop(page: gr.Blocks) -> None:
     page.server.should_exit = True
     page.app.stop_event.set()  # visitors who only look on are let go
     page.server.thread.join(FINISH_SECONDS)
-    temporary.release()
+    uploads.release()
     sys.stdout.flush()
     os._exit(
         0

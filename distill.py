@@ -45,10 +45,11 @@ from transformers import (
     WhisperForAudioClassification,
 )
 
-from speech_emotion.audio import SAMPLE_RATE, trim_silence
-from speech_emotion.data import open_dataset, read_clip
-from speech_emotion.evaluation import describe_machine
-from speech_emotion.files import check_place, replace_folder, say
+from speech_emotion.atomic import atomic_directory, check_place, format_os_error
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.audio.silence import trim_silence
+from speech_emotion.dataset import open_dataset, read_clip
+from speech_emotion.machine import describe_machine
 
 REPORT = "distillation.json"  # beside the student
 
@@ -89,7 +90,7 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     except OSError as error:
-        raise SystemExit(f"{say(error, args.output)}.") from error
+        raise SystemExit(f"{format_os_error(error, args.output)}.") from error
     heard = dataset["train"].filter(lambda corpus: corpus not in args.without, input_columns="corpus")
     speech, unheard = read_speech(heard), read_speech(dataset["validation"])
     batches = [draw_batch(speech, np.random.default_rng((args.seed, 1, n))) for n in range(args.batches)]
@@ -113,7 +114,9 @@ def main() -> None:
     try:
         save(student, report, args.output)
     except (OSError, SafetensorError) as error:
-        raise SystemExit(f"{say(error, args.output)}. What was there before is as it was.") from error
+        raise SystemExit(
+            f"{format_os_error(error, args.output)}. What was there before is as it was."
+        ) from error
     print(f"Saved to {args.output}; variance explained: {report['variance_explained']}")
 
 
@@ -489,7 +492,7 @@ def explained_variance(student: Wav2Vec2Model, teacher: Teacher, waves: torch.Te
 
 def save(student: Wav2Vec2Model, report: dict, output: Path) -> None:
     """Write a folder that `from_pretrained` opens, and `distillation.json`; it takes its place when whole."""
-    with replace_folder(output, REPORT) as folder:
+    with atomic_directory(output, REPORT) as folder:
         student.save_pretrained(folder)
         Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True).save_pretrained(folder)
         (folder / REPORT).write_text(json.dumps(report, indent=1) + "\n")

@@ -4,7 +4,7 @@ A checkpoint of the hub, a local folder, or the CNN; each with the same recipe (
 in its `report.json`):
 
     accelerate launch train.py --model facebook/wav2vec2-base --model_dir models/wav2vec2 --bf16
-    accelerate launch train.py --model cnn --model_dir models/cnn --teacher outputs/distilled --kept_copies 4
+    accelerate launch train.py --model cnn --model_dir models/cnn --teacher outputs/distilled --cached_views 4
     accelerate launch train.py --model cnn-mfcc --model_dir outputs/cnn-mfcc --num_train_epochs 40
 
 Several GPUs: `accelerate launch --multi_gpu train.py ...`; two CPU processes: `accelerate launch --multi_gpu
@@ -46,42 +46,29 @@ from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import CONFIG_NAME
 
 from data_prep.splits import resplit
-from speech_emotion import checkpoints
-from speech_emotion.audio import AudioError
-from speech_emotion.augmentation import augment
-from speech_emotion.data import (
-    ClipDataset,
-    cap_speakers,
-    choose_corpora,
-    hold_out_in_turn,
-    open_dataset,
-)
-from speech_emotion.engine import count_cores
-from speech_emotion.evaluation import HELD_OUT, evaluate_folder, print_report
-from speech_emotion.files import check_place, replace_folder, say, write_whole
-from speech_emotion.frozen import (
-    EncoderTail,
-    FrozenStates,
-    SpectrogramTail,
-    StateDataset,
-    collate_states,
-)
+from speech_emotion.atomic import atomic_directory, atomic_write, check_place, format_os_error
+from speech_emotion.audio.decoding import AudioError
+from speech_emotion.dataset import choose_corpora, open_dataset
+from speech_emotion.evaluation.cross_validation import summarise
+from speech_emotion.evaluation.metrics import fit_temperature
+from speech_emotion.evaluation.report import HELD_OUT, evaluate_folder, print_report
 from speech_emotion.hub import PublishError, publish_folder
-from speech_emotion.inference import WINDOW_SECONDS
-from speech_emotion.metrics import fit_temperature
-from speech_emotion.models import CNNS, last_linear, new_classifier
-from speech_emotion.summary import summarise
-from speech_emotion.teacher import TaughtTail, Teacher
-from speech_emotion.training import (
-    Collator,
-    EmotionTrainer,
-    add_lora,
-    balance,
-    fit_linear_probe,
-    freeze,
-    make_loss,
-    score,
+from speech_emotion.machine import count_cores
+from speech_emotion.models.loading import CNNS, WINDOW_SECONDS, last_linear, new_classifier
+from speech_emotion.training import checkpoints
+from speech_emotion.training.augmentation import augment
+from speech_emotion.training.distillation import DistillationHead, DistillationTargets
+from speech_emotion.training.feature_cache import (
+    CachedDataset,
+    FeatureCache,
+    UpperCNN,
+    UpperEncoder,
+    collate_cached,
 )
+from speech_emotion.training.heads import add_lora, fit_linear_probe, freeze
+from speech_emotion.training.inputs import ClipDataset, Collator
+from speech_emotion.training.sampling import balance, cap_speakers, hold_out_in_turn
+from speech_emotion.training.trainer import EmotionTrainer, make_loss, score
 
 GO_ON = "The same command with --resume_from_checkpoint true goes on from the last whole checkpoint."
 
@@ -127,7 +114,7 @@ class Recipe:
     augmentation: bool = field(default=True, metadata={"help": "change training clips at random"})
     mixup: float = field(default=0.0, metadata={"help": "alpha of mix-up for every second batch; 0: none"})
 
-    new_learning_rate: float = field(
+    head_learning_rate: float = field(
         default=1e-3,
         metadata={"help": "peak learning rate of layers that start at random (the head; the whole CNN)"},
     )
@@ -137,22 +124,22 @@ class Recipe:
             "help": "keep the front end and so many transformer layers as they are (default: all are tuned)"
         },
     )
-    kept_copies: int | None = field(
+    cached_views: int | None = field(
         default=None,
         metadata={
             "help": "run the frozen part (of a CNN: the spectrogram) once for each training clip and so many "
             "augmented copies, and train the rest on what it gave (default: in every epoch, which is slower)"
         },
     )
-    states: Path = field(
-        default=Path("outputs/states"),
-        metadata={"help": "folder where --kept_copies keeps what it computes, for this run and later ones"},
+    cache_dir: Path = field(
+        default=Path("outputs/cache"),
+        metadata={"help": "folder where --cached_views keeps what it computes, for this run and later ones"},
     )
     teacher: str | None = field(
         default=None,
         metadata={
             "help": "wav2vec2 or HuBERT encoder whose states of the training clips the CNN learns to predict "
-            "beside their labels; needs --kept_copies"
+            "beside their labels; needs --cached_views"
         },
     )
     teacher_weight: float = field(
@@ -179,7 +166,7 @@ class Recipe:
             "speakers too; temperature and threshold stay those of trainings that held speakers out"
         },
     )
-    held_out_groups: int = field(
+    calibration_folds: int = field(
         default=0,
         metadata={
             "help": "with --refit: fit temperature and threshold on so many groups of training speakers, "
@@ -229,9 +216,9 @@ def main() -> None:
         remedy = "make the dataset again with python -m data_prep"
         raise SystemExit(f"A clip of {recipe.data!r} is damaged; {remedy}. {GO_ON}") from error
     except FileExistsError as error:
-        raise SystemExit(f"{say(error, recipe.model_dir)}.") from error
+        raise SystemExit(f"{format_os_error(error, recipe.model_dir)}.") from error
     except (OSError, SafetensorError) as error:
-        raise SystemExit(f"{say(error, recipe.model_dir)}. {GO_ON}") from error
+        raise SystemExit(f"{format_os_error(error, recipe.model_dir)}. {GO_ON}") from error
     except KeyboardInterrupt as error:
         raise SystemExit(f"Interrupted. {GO_ON}") from error
 
@@ -273,7 +260,7 @@ def run(recipe: Recipe, args: Arguments) -> None:
 
 
 @dataclass
-class Hearing:
+class TrainingInputs:
     """What is trained, and on what: sound and the whole model, or kept states and what lies above them."""
 
     model: nn.Module
@@ -298,9 +285,9 @@ def train(
     check_place(folder, CONFIG_NAME)
     started = time.time()
     try:
-        groups = hold_out_in_turn(splits, recipe.held_out_groups, args.seed)
+        groups = hold_out_in_turn(splits, recipe.calibration_folds, args.seed)
     except ValueError as error:
-        raise SystemExit(f"--held_out_groups {recipe.held_out_groups}: {error}.") from error
+        raise SystemExit(f"--calibration_folds {recipe.calibration_folds}: {error}.") from error
     trainer, model, extractor, hearing = fit(recipe, args, splits)
     validation = trainer.predict(hearing.validation)
     held_out = [validation]
@@ -328,13 +315,13 @@ def train(
         "seed": args.seed,
         "epochs": args.num_train_epochs,
         "refit": recipe.refit,
-        "held_out_groups": len(groups),
+        "calibration_folds": len(groups),
         "minutes": round((time.time() - started) / 60, 1),
         "validation_uar": validation.metrics["test_uar"],
         "temperature": temperature,
         "temperatures": [fit_temperature(each.predictions, each.label_ids) for each in held_out],
     }
-    with replace_folder(folder, CONFIG_NAME) as fresh:
+    with atomic_directory(folder, CONFIG_NAME) as fresh:
         save_folder(model, extractor, temperature, fresh)
         if recipe.refit:
             np.savez(fresh / HELD_OUT, logits=logits / temperature, labels=labels)
@@ -346,7 +333,7 @@ def train(
 
 def fit(
     recipe: Recipe, args: Arguments, splits: DatasetDict
-) -> tuple[EmotionTrainer, PreTrainedModel, FeatureExtractionMixin, Hearing]:
+) -> tuple[EmotionTrainer, PreTrainedModel, FeatureExtractionMixin, TrainingInputs]:
     """Train a new model on the training split."""
     set_seed(args.seed)
     labels = splits["train"].features["emotion"].names
@@ -357,10 +344,10 @@ def fit(
     new_parameters = {parameter for name, parameter in model.named_parameters() if name in fresh}
     if recipe.frozen_layers is not None:
         freeze(model, recipe.frozen_layers, args.device.type)
-    if recipe.kept_copies is None:
-        hearing = hear_sound(recipe, model, extractor, splits)
+    if recipe.cached_views is None:
+        hearing = waveform_inputs(recipe, model, extractor, splits)
     else:
-        hearing = hear_states(recipe, args, model, extractor, splits)
+        hearing = cached_inputs(recipe, args, model, extractor, splits)
     if recipe.teacher:
         new_parameters |= {*hearing.model.parameters()}  # the lesson's, too
     weights = balance(splits["train"]) if recipe.balance else None
@@ -375,7 +362,7 @@ def fit(
         hearing.model,
         args,
         new_parameters=new_parameters,
-        new_learning_rate=recipe.new_learning_rate,
+        head_learning_rate=recipe.head_learning_rate,
         mixup=recipe.mixup,
         clip_weights=weights,
         ema_decay=recipe.ema_decay,
@@ -414,7 +401,7 @@ def find_checkpoint(args: Arguments) -> str | None:
         if not wish:
             return None
         if wish == "true":
-            checkpoint = checkpoints.last_whole(output)
+            checkpoint = checkpoints.latest_complete(output)
             return checkpoint and str(checkpoint)
     if not checkpoints.is_whole(Path(wish)):
         raise SystemExit(f"{wish} is cut off or damaged. {GO_ON}")
@@ -436,47 +423,47 @@ def without_choices(args: Arguments, name: str) -> Arguments:
     return args
 
 
-def hear_sound(
+def waveform_inputs(
     recipe: Recipe, model: PreTrainedModel, extractor: FeatureExtractionMixin, splits: DatasetDict
-) -> Hearing:
+) -> TrainingInputs:
     """Train the model on waveforms, augmented anew in every epoch."""
     plain, validation = [ClipDataset(splits[name], WINDOW_SECONDS) for name in ("train", "validation")]
     change = augment if recipe.augmentation else None
     training = ClipDataset(splits["train"], WINDOW_SECONDS, change)
-    return Hearing(model, Collator(extractor), training, plain, validation)
+    return TrainingInputs(model, Collator(extractor), training, plain, validation)
 
 
-def hear_states(
+def cached_inputs(
     recipe: Recipe,
     args: Arguments,
     model: PreTrainedModel,
     extractor: FeatureExtractionMixin,
     splits: DatasetDict,
-) -> Hearing:
+) -> TrainingInputs:
     """Train what lies above the frozen part on the states it gives."""
-    copies = recipe.kept_copies if recipe.augmentation else 0
+    copies = recipe.cached_views if recipe.augmentation else 0
     model.to(args.device)
     try:
         if recipe.teacher:
             teacher = make_teacher(recipe, args, splits, model.stride)
-            tail, teach = TaughtTail(model, teacher.width, recipe.teacher_weight), teacher.get
+            tail, teach = DistillationHead(model, teacher.width, recipe.teacher_weight), teacher.get
         elif recipe.model in CNNS:
-            tail, teach = SpectrogramTail(model), None
+            tail, teach = UpperCNN(model), None
         else:
-            tail, teach = EncoderTail(model, recipe.frozen_layers), None
+            tail, teach = UpperEncoder(model, recipe.frozen_layers), None
     except ValueError as error:
         raise SystemExit(str(error)) from error
     with args.main_process_first():
         batch = args.per_device_eval_batch_size
-        states = FrozenStates(tail, extractor, WINDOW_SECONDS, recipe.states, batch)
+        states = FeatureCache(tail, extractor, WINDOW_SECONDS, recipe.cache_dir, batch)
         states.add(splits["train"], copies)
         states.add(splits["validation"], copies=0)
-    training = StateDataset(states, splits["train"], copies, teach)
-    plain, validation = [StateDataset(states, splits[name], copies=0) for name in ("train", "validation")]
-    return Hearing(tail, collate_states, training, plain, validation)
+    training = CachedDataset(states, splits["train"], copies, teach)
+    plain, validation = [CachedDataset(states, splits[name], copies=0) for name in ("train", "validation")]
+    return TrainingInputs(tail, collate_cached, training, plain, validation)
 
 
-def make_teacher(recipe: Recipe, args: Arguments, splits: DatasetDict, stride: int) -> Teacher:
+def make_teacher(recipe: Recipe, args: Arguments, splits: DatasetDict, stride: int) -> DistillationTargets:
     """Let the encoder that teaches hear the training clips.
 
     Raises:
@@ -486,11 +473,11 @@ def make_teacher(recipe: Recipe, args: Arguments, splits: DatasetDict, stride: i
     encoder, extractor, _ = new_classifier(recipe.teacher, labels)  # its head is not asked
     layers, batch = encoder.config.num_hidden_layers, args.per_device_eval_batch_size
     freeze(encoder, layers, args.device.type)
-    tail = EncoderTail(encoder.to(args.device), layers)
+    tail = UpperEncoder(encoder.to(args.device), layers)
     with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-        states = FrozenStates(tail, extractor, WINDOW_SECONDS, recipe.states, batch)
+        states = FeatureCache(tail, extractor, WINDOW_SECONDS, recipe.cache_dir, batch)
         states.add(splits["train"], copies=0)
-    return Teacher(states, splits["train"], stride)
+    return DistillationTargets(states, splits["train"], stride)
 
 
 def parse_arguments() -> tuple[Recipe, Arguments]:
@@ -506,15 +493,15 @@ def parse_arguments() -> tuple[Recipe, Arguments]:
         json.loads(recipe.model_config)
     except ValueError as error:
         raise SystemExit(f"--model_config is not JSON: {error}.") from error
-    if recipe.teacher and (recipe.model != "cnn" or recipe.kept_copies is None):
-        raise SystemExit("--teacher teaches --model cnn, with --kept_copies.")
-    if recipe.held_out_groups and not recipe.refit:
-        raise SystemExit("--held_out_groups calibrates what --refit trains: give both.")
+    if recipe.teacher and (recipe.model != "cnn" or recipe.cached_views is None):
+        raise SystemExit("--teacher teaches --model cnn, with --cached_views.")
+    if recipe.calibration_folds and not recipe.refit:
+        raise SystemExit("--calibration_folds calibrates what --refit trains: give both.")
     if recipe.push_model_to and len(recipe.protocol) > 1:
         raise SystemExit("--push_model_to publishes one model: give one --protocol.")
     frozen = recipe.model in CNNS or recipe.frozen_layers
-    if recipe.kept_copies is not None and (not frozen or recipe.lora_rank):
-        raise SystemExit("--kept_copies needs --frozen_layers of at least 1, or a CNN, and no --lora_rank.")
+    if recipe.cached_views is not None and (not frozen or recipe.lora_rank):
+        raise SystemExit("--cached_views needs --frozen_layers of at least 1, or a CNN, and no --lora_rank.")
     return recipe, args
 
 
@@ -534,7 +521,7 @@ def save_summary(reports: dict[str, dict], file: Path) -> None:
     about = {name: of_one[name] for name in ("architecture", "parameters", "labels", "measured_on")}
     of_each = ("protocol", "speakers")
     training = {name: value for name, value in of_one["training"].items() if name not in of_each}
-    write_whole(file, json.dumps(summarise(reports) | about | {"training": training}, indent=1) + "\n")
+    atomic_write(file, json.dumps(summarise(reports) | about | {"training": training}, indent=1) + "\n")
 
 
 def describe_distillation(name: str) -> dict | None:

@@ -14,9 +14,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-from machine import RESULTS, save_result
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 300  # that pip-audit may take

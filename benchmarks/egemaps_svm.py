@@ -9,7 +9,7 @@ speakers of each fold. Needs requirements-bench.txt. Writes results/egemaps_svm_
 from fixed_features import cross_validate, make_parser
 from sklearn.svm import SVC
 
-from speech_emotion.egemaps import cached_egemaps
+from data_prep.egemaps import cached_egemaps
 
 CS = (0.3, 1.0, 3.0, 10.0)
 

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -74,7 +74,7 @@ def make_works(folder: Path) -> dict[str, faults.Work]:
         "preparation": faults.preparation(corpora, other),
         "measurement": faults.measurement(data, folder / "first" / "made"),
         "training": faults.training(data, model),
-        "refit on kept states": faults.training(data, model, "--kept_copies=1", "--refit"),
+        "refit on kept states": faults.training(data, model, "--cached_views=1", "--refit"),
     }
 
 

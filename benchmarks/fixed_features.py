@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data_prep.splits import resplit
-from speech_emotion.data import cap_speakers, open_dataset
-from speech_emotion.evaluation import measure
-from speech_emotion.summary import summarise
-from speech_emotion.training import balance
+from speech_emotion.dataset import open_dataset
+from speech_emotion.evaluation.cross_validation import summarise
+from speech_emotion.evaluation.report import measure
+from speech_emotion.training.sampling import balance, cap_speakers
 from train import Arguments, Recipe
 
 FOLDS = [f"fold:{number}" for number in range(1, 6)]  # the sixth one's actors are not among 20 of 24
@@ -40,7 +40,7 @@ def cross_validate(
     cs: tuple[float, ...],
     packages: list[str],
 ) -> None:
-    """Train and test on each protocol's splits, and write the summary, as `speech_emotion.summary` makes it.
+    """Train and test on each protocol's splits and write the summary.
 
     Clips are drawn as train.py draws them: 200 of a speaker at most, emotions of a corpus balanced by weight.
     Once C is chosen, the validation speakers join training, as with its --refit.

@@ -18,9 +18,8 @@ from tqdm import tqdm
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
 from distill import Teacher, unit_variance
-from speech_emotion.data import crop, read_clip
-from speech_emotion.inference import WINDOW_SECONDS
-from speech_emotion.models import extract
+from speech_emotion.dataset import crop, read_clip
+from speech_emotion.models.loading import WINDOW_SECONDS, extract
 
 LAYERS = 3
 CS = (0.001, 0.003, 0.01, 0.03, 0.1)

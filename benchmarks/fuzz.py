@@ -20,18 +20,18 @@ from pathlib import Path
 
 import atheris
 import numpy as np
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-with atheris.instrument_imports(include=["speech_emotion.audio", "soundfile"]):
-    from speech_emotion.audio import (
+with atheris.instrument_imports(include=["speech_emotion.audio.decoding", "soundfile"]):
+    from speech_emotion.audio.decoding import (
         MAX_SECONDS,
         SAMPLE_RATE,
         AudioError,
+        header_duration,
         load_audio,
-        state_seconds,
         stream_audio,
     )
 
@@ -114,7 +114,7 @@ def try_input(content: bytes) -> None:
             assert 0 < audio.size <= MAX_SECONDS * SAMPLE_RATE + 1
             assert np.isfinite(audio).all()
     try:
-        seconds = state_seconds(content)
+        seconds = header_duration(content)
     except AudioError:
         return
     assert seconds is None or 0 <= seconds < float("inf")

@@ -14,14 +14,16 @@ import argparse
 import time
 
 import torch
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForAudioClassification, Wav2Vec2Config
 
-from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.augmentation import augment
-from speech_emotion.data import ClipDataset, cap_speakers, open_dataset, seeded
-from speech_emotion.inference import WINDOW_SECONDS
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.dataset import open_dataset
+from speech_emotion.models.loading import WINDOW_SECONDS
+from speech_emotion.training.augmentation import augment
+from speech_emotion.training.inputs import ClipDataset, seeded
+from speech_emotion.training.sampling import cap_speakers
 from train import Arguments, Recipe
 
 READ_CLIPS = 200

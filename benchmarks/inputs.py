@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]

@@ -15,16 +15,16 @@ import time
 from pathlib import Path
 
 import soundfile
-from machine import RESULTS, save_result
 from playwright.sync_api import Page, sync_playwright
+from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app import serve  # noqa: E402
-from screens.models import DEFAULT  # noqa: E402
-from speech_emotion.audio import SAMPLE_RATE  # noqa: E402
-from speech_emotion.data import open_dataset, read_clip  # noqa: E402
+from speech_emotion.audio.decoding import SAMPLE_RATE  # noqa: E402
+from speech_emotion.dataset import open_dataset, read_clip  # noqa: E402
+from speech_emotion.ui.registry import DEFAULT  # noqa: E402
 
 SECONDS = 3.0
 VISITS, WARM_UP = 20, 3

@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 import soundfile
 import soxr
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
 SUFFIXES = {".wav", ".mp3"}

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app import serve  # noqa: E402
-from speech_emotion.audio import SAMPLE_RATE  # noqa: E402
-from speech_emotion.data import open_dataset, read_clip  # noqa: E402
+from speech_emotion.audio.decoding import SAMPLE_RATE  # noqa: E402
+from speech_emotion.dataset import open_dataset, read_clip  # noqa: E402
 
 DOCS = ROOT / "docs"
 CLIPS = 10  # or one more, of one speaker, one after another: the longer recording

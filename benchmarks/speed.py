@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
-from machine import RESULTS, save_result
+from record import RESULTS, save_result
 
-from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.data import open_dataset, read_clip
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.dataset import open_dataset, read_clip
 
 SHIPPED = Path(__file__).parent.parent / "models"
 CLIP_SECONDS, CLIPS, WARM_UP = 3.0, 40, 5
@@ -39,7 +39,7 @@ Predict = Callable[[np.ndarray], object]  # of float32 samples at 16 kHz
 
 def served(model: str = "wav2vec2") -> Predict:
     """Predict as the app does, speech found."""
-    from speech_emotion.inference import EmotionClassifier
+    from speech_emotion.inference.classifier import EmotionClassifier
 
     classifier = EmotionClassifier.from_pretrained(SHIPPED / model)
     return lambda samples: classifier.predict_speech([samples])
@@ -47,15 +47,15 @@ def served(model: str = "wav2vec2") -> Predict:
 
 def guarded() -> Predict:
     """Predict as the app does, with all that comes before: silence trimmed, speech found or refused."""
-    from speech_emotion.inference import EmotionClassifier
+    from speech_emotion.inference.classifier import EmotionClassifier
 
     return EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2").predict
 
 
 def pytorch() -> Predict:
     """Predict with the same checkpoint in PyTorch."""
-    from speech_emotion.inference import EmotionClassifier
-    from speech_emotion.models import load_classifier
+    from speech_emotion.inference.classifier import EmotionClassifier
+    from speech_emotion.models.loading import load_classifier
 
     classifier = EmotionClassifier(*load_classifier(SHIPPED / "wav2vec2"))
     return lambda samples: classifier.predict_speech([samples])
@@ -82,7 +82,7 @@ def librosa_cnn() -> Predict:
     import librosa
     import torch
 
-    from speech_emotion.cnn_mfcc import HOP, SAMPLES, WINDOW, MfccCNN, MfccCNNConfig
+    from speech_emotion.models.cnn_mfcc import HOP, SAMPLES, WINDOW, MfccCNN, MfccCNNConfig
 
     model = MfccCNN(MfccCNNConfig(num_labels=8)).eval()
 
@@ -203,8 +203,8 @@ def measure_clips(contestant: Callable[[], Predict], data: str) -> dict:
 
 def measure_timeline(minutes: float, data: str) -> dict:
     """Time a recording of several minutes; memory at its end, and how far it grew after the first minute."""
-    from speech_emotion.inference import EmotionClassifier
-    from speech_emotion.timeline import follow
+    from speech_emotion.inference.classifier import EmotionClassifier
+    from speech_emotion.inference.timeline import follow
 
     classifier = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2")
     with tempfile.TemporaryDirectory() as folder:
@@ -235,15 +235,15 @@ def measure_minute(data: str) -> dict:
 
 def measure_live(data: str) -> dict:
     """Time the answers of the live ear to half seconds of a recording, from a chunk's end to its result."""
-    from speech_emotion.inference import EmotionClassifier
-    from speech_emotion.live import Ear
+    from speech_emotion.inference.classifier import EmotionClassifier
+    from speech_emotion.inference.streaming import StreamingClassifier
 
-    classifier, ear = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2"), Ear()
+    classifier, ear = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2"), StreamingClassifier()
     with tempfile.TemporaryDirectory() as folder:
         file = write_recording(data, CHUNK_SECONDS * CHUNKS / 60, Path(folder, "live.flac"))
         samples, rate = soundfile.read(file, dtype="float32")
     chunks = np.split(samples[: int(CHUNK_SECONDS * rate) * CHUNKS], CHUNKS)
-    times = [clock(lambda chunk: ear.listen(classifier, chunk, rate), chunk) for chunk in chunks]
+    times = [clock(lambda chunk: ear.push(classifier, chunk, rate), chunk) for chunk in chunks]
     return describe(times[WARM_UP:]) | {"chunk_seconds": CHUNK_SECONDS, "chunks": CHUNKS - WARM_UP}
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from machine import RESULTS
+from record import RESULTS
 
 
 def main() -> None:

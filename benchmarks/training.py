@@ -21,13 +21,14 @@ import time
 
 import torch
 from datasets import DatasetDict
-from machine import RESULTS, ROOT, save_result
+from record import RESULTS, ROOT, save_result
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
 
-from speech_emotion.data import ClipDataset, choose_corpora, open_dataset
-from speech_emotion.engine import count_cores
-from speech_emotion.models import new_classifier
-from speech_emotion.training import Collator, score
+from speech_emotion.dataset import choose_corpora, open_dataset
+from speech_emotion.machine import count_cores
+from speech_emotion.models.loading import new_classifier
+from speech_emotion.training.inputs import ClipDataset, Collator
+from speech_emotion.training.trainer import score
 from train import Arguments, Recipe, fit
 
 CORPUS, EPOCHS, BATCH, LEARNING_RATE, SEED = "ravdess speech", 2, 8, 2e-4, 42
@@ -36,10 +37,10 @@ THEIRS = "transformers' recipe"
 OURS = {  # processes, and arguments of train.py
     "this recipe": (1, ["--frozen_layers", "0"]),
     "this recipe, two processes": (2, ["--frozen_layers", "0"]),
-    "this recipe, states below the last layer kept": (1, ["--frozen_layers", "2", "--kept_copies", "0"]),
+    "this recipe, states below the last layer kept": (1, ["--frozen_layers", "2", "--cached_views", "0"]),
 }
 SAME_TASK = [
-    *("--num_train_epochs", EPOCHS, "--learning_rate", LEARNING_RATE, "--new_learning_rate", LEARNING_RATE),
+    *("--num_train_epochs", EPOCHS, "--learning_rate", LEARNING_RATE, "--head_learning_rate", LEARNING_RATE),
     *("--lr_scheduler_type", "linear", "--warmup_steps", 0, "--weight_decay", 0, "--seed", SEED, "--bf16"),
     *("--label_smoothing_factor", 0, "--no_augmentation", "--no_balance", "--ema_decay", 0),
     *("--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "false"),

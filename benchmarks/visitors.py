@@ -33,11 +33,11 @@ import psutil
 import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from machine import RESULTS, ROOT, save_result
+from record import RESULTS, ROOT, save_result
 from speed import CHUNK_SECONDS, CLIP_SECONDS, cut_clips, describe
 
-from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.inference import EmotionClassifier
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.inference.classifier import EmotionClassifier
 
 STARTS = 3
 FEW, CLIPS_EACH = 20, 5

@@ -27,7 +27,7 @@ from data_prep.corpora import crema_d
 from data_prep.own import UNKNOWN, export_dataset
 from data_prep.publish import publish
 from data_prep.splits import PROTOCOLS, leaks_speakers
-from speech_emotion.audio import TRIM_DB
+from speech_emotion.audio.silence import TRIM_DB
 from speech_emotion.hub import PublishError
 from speech_emotion.labels import SCHEMES
 

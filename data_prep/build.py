@@ -22,8 +22,8 @@ from data_prep.schema import EXTENSIONS, Clip, Rejected, features
 from data_prep.splits import SPLITS, Row, assign_splits, fold_of, leaks_speakers
 from data_prep.spool import Spool, Stored, open_spool
 from data_prep.writer import write_dataset
-from speech_emotion import audio
-from speech_emotion.audio import TRIM_DB
+from speech_emotion.audio import decoding, silence
+from speech_emotion.audio.silence import TRIM_DB
 from speech_emotion.labels import SCHEMES, map_label
 
 REPORT = "preparation.json"  # beside the splits: settings, and every file left out
@@ -332,7 +332,7 @@ def _recover(output: Path, partial_folder: Path) -> None:
 
 def _decoding(trim_db: float | None) -> dict:
     """Give all that decoded clips depend on besides their files: the setting, and the code."""
-    code = b"".join(Path(module.__file__).read_bytes() for module in (audio, checks))
+    code = b"".join(Path(module.__file__).read_bytes() for module in (decoding, silence, checks))
     versions = {name: version(name) for name in ("av", "numpy", "soundfile", "soxr")}
     return {"trim_db": trim_db, "code": hashlib.sha256(code).hexdigest(), **versions}
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from speech_emotion.palette import DENSITY, INK, SHADES, corpus_colours, emotion_colour
-from speech_emotion.plots import style
+from speech_emotion.plotting import style
 
 WIDTH = 8  # inches
 COLUMNS = 55  # in a row of the speakers' picture, AXIS of them taken by each vertical axis

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from speech_emotion.audio import (
+from speech_emotion.audio.decoding import (
     SAMPLE_RATE,
-    SILENCE_DBFS,
     AudioError,
     decode_audio,
     encode_flac,
-    to_contract,
+    to_mono_16k,
     to_pcm,
-    trim_silence,
 )
+from speech_emotion.audio.silence import SILENCE_DBFS, trim_silence
 
 MIN_SECONDS = 0.2  # shorter clips hold no syllable
 STUCK_SHARE = 0.5  # of the samples; more of them at the highest or lowest value are a flat line
@@ -42,7 +41,7 @@ def check_audio(path: Path, trim_db: float | None) -> Checked | str:
     """
     try:
         samples, rate = decode_audio(path)
-        audio = to_contract(samples, rate)
+        audio = to_mono_16k(samples, rate)
     except AudioError as error:
         return str(error)
     if fault := find_fault(samples):

@@ -20,12 +20,12 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from matplotlib.figure import Figure
 
 from data_prep import captions, charts
+from data_prep.egemaps import CACHE, OpenSmileMissing, cached_egemaps
 from data_prep.feature_map import place_clips, score_neighbours
-from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.data import open_dataset, read_clip
-from speech_emotion.egemaps import CACHE, OpenSmileMissing, cached_egemaps
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.dataset import open_dataset, read_clip
 from speech_emotion.palette import emotion_colour
-from speech_emotion.plots import plot_views
+from speech_emotion.plotting import plot_views
 
 TEMPLATE = Path(__file__).parent / "explore.html"
 DPI = 130

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from datasets import Audio, ClassLabel, Features, Value
 
-from speech_emotion.audio import SAMPLE_RATE
+from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.labels import SCHEMES
 
 # Where one utterance is published in several encodings, the first of these wins.

@@ -5,22 +5,22 @@
     EmotionClassifier.from_pretrained("models/wav2vec2").predict("clip.wav")
 
 What needs torch is imported when it is asked for: preparing a dataset needs none. With it, or with
-`import speech_emotion.models`, transformers' Auto classes and `pipeline()` learn the CNNs.
+`import speech_emotion.models.loading`, transformers' Auto classes and `pipeline()` learn the CNNs.
 """
 
 import os
 from importlib import import_module
 
-from speech_emotion.audio import AudioError, load_audio
+from speech_emotion.audio.decoding import AudioError, load_audio
 from speech_emotion.labels import POLICY, SCHEMES, map_label
 
 # ONNX Runtime, which finds speech, otherwise reports to its makers; it reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ON_DEMAND = {
-    "EmotionClassifier": "speech_emotion.inference",
-    "ModelError": "speech_emotion.models",
-    "Prediction": "speech_emotion.inference",
+    "EmotionClassifier": "speech_emotion.inference.classifier",
+    "ModelError": "speech_emotion.models.loading",
+    "Prediction": "speech_emotion.inference.classifier",
 }
 
 __all__ = [

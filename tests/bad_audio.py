@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from conftest import speak
 
-from speech_emotion.audio import MAX_BYTES, MAX_CHANNELS, SAMPLE_RATE
+from speech_emotion.audio.decoding import MAX_BYTES, MAX_CHANNELS, SAMPLE_RATE
 
 SOUND, ANY = "", None  # expected of a file: that it is a recording; that it is one or is refused
 HOURS = 10

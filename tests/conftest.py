@@ -16,8 +16,8 @@ from scipy.signal import lfilter
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from data_prep.build import build_dataset
-from speech_emotion.audio import SAMPLE_RATE
-from speech_emotion.models import new_classifier
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.models.loading import new_classifier
 
 ROOT = Path(__file__).parent.parent
 # The first three formants in Hz of "ah", "ee", "oo", "eh", "aw" (Peterson and Barney 1952).

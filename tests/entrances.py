@@ -23,13 +23,13 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from data_prep.build import build_dataset
-from screens import compare, files, hearing, live
-from screens.listen import listen
 from speech_emotion import AudioError, EmotionClassifier, load_audio
-from speech_emotion.__main__ import main
-from speech_emotion.audio import stream_audio
-from speech_emotion.batch import judge_files
-from speech_emotion.timeline import follow
+from speech_emotion.audio.decoding import stream_audio
+from speech_emotion.cli import main
+from speech_emotion.inference.batch import classify_files
+from speech_emotion.inference.timeline import iter_timeline
+from speech_emotion.ui import compare, explain, live, many_files
+from speech_emotion.ui.listen import listen
 
 SENTENCE = re.compile(r"[A-Z0-9'][^\n]{8,250}[.?]")
 REFUSAL = re.compile(r"class='refusal' role='alert'>(.*?)</p>")
@@ -76,13 +76,13 @@ def functions(model: Path) -> dict[str, Ask]:
         "load_audio": lambda path: _refused(load_audio, path),
         "stream_audio": lambda path: _refused(lambda: list(stream_audio(path, 30.0))),
         "predict": lambda path: _refused(heard.predict, path),
-        "follow": lambda path: _refused(lambda: list(follow(heard, path))),
-        "judge_files": lambda path: next(judge_files(heard, [(path.name, path)]))["error"] or "",
+        "iter_timeline": lambda path: _refused(lambda: list(iter_timeline(heard, path))),
+        "classify_files": lambda path: next(classify_files(heard, [(path.name, path)]))["error"] or "",
         "screen Listen": lambda path: _shown(step[0] for step in listen(str(path), "cnn")),
         "screen Compare": lambda path: _shown(compare.compare(str(path))),
-        "screen How it hears": lambda path: _shown([hearing.show(str(path), "cnn")[0]]),
+        "screen How it hears": lambda path: _shown([explain.show(str(path), "cnn")[0]]),
         "screen Live": lambda path: _shown([live.follow(str(path), "cnn", None)[0]]),
-        "screen Many files": lambda path: _shown(step[0] for step in files.judge([str(path)], "cnn")),
+        "screen Many files": lambda path: _shown(step[0] for step in many_files.judge([str(path)], "cnn")),
         "command line": lambda path: _printed(path, "--model", model),
         "command line, timeline": lambda path: _printed(path, "--model", model, "--timeline", "--json"),
     }

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import train
 from data_prep.__main__ import main as prepare
-from speech_emotion.evaluation import main as measure
+from speech_emotion.evaluation.report import main as measure
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
@@ -197,7 +197,7 @@ def training(data: Path, prior: Path | None, *arguments: str) -> Work:
     options = [f"--{name}={value}" for name, value in settings.items()]
 
     def start(scratch: Path, *more: str) -> None:
-        places = {"model_dir": "made", "output_dir": "run", "summary": "summary.json", "states": "states"}
+        places = {"model_dir": "made", "output_dir": "run", "summary": "summary.json", "cache_dir": "states"}
         inside = [f"--{name}={scratch / place}" for name, place in places.items()]
         sys.argv = ["train.py", "--use_cpu", *options, *inside, *arguments, *more]
         train.main()

@@ -26,13 +26,13 @@ from mcp.client.streamable_http import streamablehttp_client
 from playwright.sync_api import Page, expect, sync_playwright
 
 from data_prep.corpora.ravdess import EMOTIONS
-from screens.listen import INVITATION
-from screens.programs import CURL, JAVASCRIPT, PYTHON, fill
-from screens.render import clock
 from speech_emotion import SCHEMES, EmotionClassifier
-from speech_emotion.events import describe_recording, find_events
 from speech_emotion.hub import publish_folder
-from speech_emotion.timeline import follow
+from speech_emotion.inference.events import describe_recording, find_events
+from speech_emotion.inference.timeline import iter_timeline
+from speech_emotion.ui.api_docs import CURL, JAVASCRIPT, PYTHON, fill
+from speech_emotion.ui.listen import INVITATION
+from speech_emotion.ui.render import clock
 
 CHROMIUM = shutil.which("chromium")
 FAKE_MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
@@ -185,7 +185,7 @@ def test_a_longer_recording_gets_a_timeline_to_play_and_to_save(page, call):
     segments = page.locator("#timeline .segment")
     expect(page.locator("#answer .caption")).to_have_text("Share of the speech", timeout=30 * SECONDS)
     expect(page.locator("#stop")).to_be_hidden(timeout=30 * SECONDS)
-    *_, expected = follow(EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2"), call)
+    *_, expected = iter_timeline(EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2"), call)
     expect(segments).to_have_count(len(expected.segments))
     names = [segment.get_attribute("aria-label").split(",")[0] for segment in segments.all()]
     assert names == [each.name for each in expected.segments]
@@ -499,7 +499,7 @@ def test_the_public_endpoints_are_these(url):
 
 def test_programs_call_timeline(url, call):
     answer = Client(url, verbose=False).predict(handle_file(call), "wav2vec2", api_name="/timeline")
-    *_, expected = follow(EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2"), call)
+    *_, expected = iter_timeline(EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2"), call)
     assert [each["label"] for each in answer["segments"]] == [
         each.prediction.label for each in expected.segments
     ]

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 import distill
-from speech_emotion.data import open_dataset
+from speech_emotion.dataset import open_dataset
 
 
 @pytest.fixture(scope="module")

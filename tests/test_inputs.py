@@ -21,13 +21,13 @@ from scipy.signal import correlate
 
 from data_prep.build import build_dataset
 from speech_emotion import AudioError, load_audio
-from speech_emotion.audio import MAX_BYTES, MAX_SECONDS, state_seconds
-from speech_emotion.batch import judge_files
-from speech_emotion.inference import EmotionClassifier
+from speech_emotion.audio.decoding import MAX_BYTES, MAX_SECONDS, header_duration
+from speech_emotion.inference.batch import classify_files
+from speech_emotion.inference.classifier import EmotionClassifier
 
 INPUTS = make_inputs()
 FUNCTIONS = (
-    "load_audio", "stream_audio", "predict", "follow", "judge_files", "screen Listen", "screen Compare",
+    "load_audio", "stream_audio", "predict", "iter_timeline", "classify_files", "screen Listen", "screen Compare",
     "screen How it hears", "screen Live", "screen Many files", "command line", "command line, timeline",
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_the_decoder_gives_samples_within_the_contract_or_the_reason(each):
         assert (audio.dtype, audio.ndim) == (np.float32, 1)
         assert 0 < audio.size <= MAX_SECONDS * SAMPLE_RATE
         assert np.isfinite(audio).all()
-        assert state_seconds(each.content) is None or state_seconds(each.content) >= 0
+        assert header_duration(each.content) is None or header_duration(each.content) >= 0
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -121,7 +121,9 @@ def test_a_name_is_a_name_wherever_it_goes(name, app, functions, cnn_folder, tmp
             path.write_bytes(sound)
     there = "\0" not in name and len(os.fsencode(name)) < 256 and path.is_file()
     folder = name in ("..", "/")  # which the command line judges whole
-    for entrance in ("load_audio", "follow", "judge_files", "command line")[: -1 if folder else None]:
+    for entrance in ("load_audio", "iter_timeline", "classify_files", "command line")[
+        : -1 if folder else None
+    ]:
         said = functions[entrance](path)
         assert bool(said) != there
         assert not said or entrances.SENTENCE.fullmatch(said)
@@ -149,7 +151,7 @@ def test_rows_with_odd_names_are_left_out_with_their_reasons(tmp_path):
 def test_a_name_is_printed_without_what_commands_a_terminal(cnn_folder, tmp_path):
     path = tmp_path / "a\x1b[31m\n\udcff.wav"
     path.write_bytes(encode(speak(seconds=1)))
-    [row] = judge_files(EmotionClassifier.from_pretrained(cnn_folder), [(path.name, path)])
+    [row] = classify_files(EmotionClassifier.from_pretrained(cnn_folder), [(path.name, path)])
     assert row["file"] == "a\ufffd[31m\ufffd\ufffd.wav"
     assert row["emotion"]
 
@@ -188,9 +190,7 @@ def classify(address: str, path: str) -> str:
 
 
 def test_no_library_reports_to_its_maker(tmp_path):
-    code = (
-        "import numpy; from speech_emotion.speech import holds_speech; holds_speech(numpy.zeros(16_000, 'f'))"
-    )
+    code = "import numpy; from speech_emotion.audio.vad import contains_speech; contains_speech(numpy.zeros(16_000, 'f'))"
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment | {"TMPDIR": str(tmp_path)}, check=True

@@ -9,7 +9,7 @@ from bad_audio import encode
 from conftest import ROOT, SAMPLE_RATE, speak
 
 from speech_emotion import AudioError, EmotionClassifier
-from speech_emotion.data import open_dataset, read_clip
+from speech_emotion.dataset import open_dataset, read_clip
 
 SHIPPED = ("wav2vec2", "cnn")
 ALIKE = 0.02  # a probability may move so far: 16 bits round a faint clip, and floats do not

@@ -12,20 +12,20 @@ from speech_emotion.hub import publish_folder
 
 SCRIPT = """
 import time
-from screens import models
+from speech_emotion.ui import registry
 from speech_emotion import ModelError
 
-models.AGAIN_SECONDS, models.PATIENCE_SECONDS = 0.5, 4
+registry.AGAIN_SECONDS, registry.PATIENCE_SECONDS = 0.5, 4
 start = time.monotonic()
-models.load_all()
-print(round(time.monotonic() - start), models.serving(), models.missing(), sep="|", flush=True)
+registry.load_all()
+print(round(time.monotonic() - start), registry.serving(), registry.missing(), sep="|", flush=True)
 try:
-    models.classifier("you/cnn")
+    registry.classifier("you/cnn")
 except ModelError as error:
     print(error, flush=True)
-while "you/cnn" not in models.serving() and time.monotonic() < start + 60:
+while "you/cnn" not in registry.serving() and time.monotonic() < start + 60:
     time.sleep(0.1)
-print(models.serving(), models.missing(), models.classifier("you/cnn").labels, sep="|", flush=True)
+print(registry.serving(), registry.missing(), registry.classifier("you/cnn").labels, sep="|", flush=True)
 """
 
 

@@ -11,10 +11,10 @@ import yaml
 from conftest import ROOT, unknown_numbers, voice
 
 from speech_emotion import SCHEMES, EmotionClassifier
-from speech_emotion.card import fill_card
-from speech_emotion.data import open_dataset
-from speech_emotion.evaluation import measure, predict_rows
-from speech_emotion.models import load_classifier
+from speech_emotion.dataset import open_dataset
+from speech_emotion.evaluation.card import fill_card
+from speech_emotion.evaluation.report import measure, predict_rows
+from speech_emotion.models.loading import load_classifier
 
 README = (ROOT / "README.md").read_text()
 SHIPPED = ["wav2vec2", "cnn"]
@@ -76,7 +76,7 @@ def test_the_stock_pipeline_scores_what_the_classifier_scores(model):
 
 @pytest.mark.parametrize("model", SHIPPED)
 def test_a_shipped_model_says_how_far_off_it_is_with_recordings_of_a_new_kind(model):
-    left_out = report_of(model)["beside"][f"{model}_left_out"]
+    left_out = report_of(model)["comparisons"][f"{model}_left_out"]
     sentence = EmotionClassifier.from_pretrained(ROOT / "models" / model).calibration
     assert f"the kind of recording was new as well, by {100 * left_out['ece']:.0f}." in sentence
 

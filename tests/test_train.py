@@ -20,17 +20,11 @@ from transformers import (
 )
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.data import (
-    ClipDataset,
-    cap_speakers,
-    choose_corpora,
-    hold_out_in_turn,
-    open_dataset,
-    read_clip,
-)
-from speech_emotion.inference import WINDOW_SECONDS
-from speech_emotion.models import ModelError, load_classifier, new_classifier
-from speech_emotion.training import Collator, LengthSampler, balance, fit_linear_probe
+from speech_emotion.dataset import choose_corpora, open_dataset, read_clip
+from speech_emotion.models.loading import WINDOW_SECONDS, ModelError, load_classifier, new_classifier
+from speech_emotion.training.heads import fit_linear_probe
+from speech_emotion.training.inputs import ClipDataset, Collator
+from speech_emotion.training.sampling import LengthSampler, balance, cap_speakers, hold_out_in_turn
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -71,7 +65,7 @@ def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp
             '{"widths": [8, 16], "dropout": 0.0, "freq_mask": 0, "time_mask": 0}',
             "--no_augmentation",
         ),
-        *("--per_device_train_batch_size", 4, "--new_learning_rate", 0.01),
+        *("--per_device_train_batch_size", 4, "--head_learning_rate", 0.01),
     ]
     train(*arguments, "--num_train_epochs", 2, "--resume_from_checkpoint", "true")  # nothing there yet
     assert (tmp_path / "run").is_dir()
@@ -108,7 +102,7 @@ def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
 def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
     train(
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "model", "--refit"),
-        *("--output_dir", tmp_path / "run", "--states", tmp_path / "states", "--kept_copies", 1),
+        *("--output_dir", tmp_path / "run", "--cache_dir", tmp_path / "states", "--cached_views", 1),
         *("--teacher", encoder_folder, "--model_config", '{"widths": [8, 16]}', "--num_train_epochs", 2),
     )
     report = json.loads((tmp_path / "model" / "report.json").read_text())
@@ -181,7 +175,7 @@ def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_d
     assert classifier.predict_speech([voice(seconds=7)])[0].seconds == 7
 
 
-@pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--kept_copies", 0)], ids=["heard", "kept"])
+@pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--cached_views", 0)], ids=["heard", "kept"])
 def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_path, kept):
     undisturbed = {f"{place}_dropout": 0.0 for place in ("hidden", "attention", "activation", "feat_proj")}
     losses = {}
@@ -191,7 +185,7 @@ def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_
             *("--model", encoder_folder, "--data", small_dataset, "--model_dir", run / "model"),
             *("--output_dir", run / "run", "--model_config", json.dumps(undisturbed | {"layerdrop": 0.0})),
             *("--num_train_epochs", 2, "--per_device_train_batch_size", batch, "--logging_steps", 1),
-            *("--new_learning_rate", 0.01, "--states", run / "states", *kept),
+            *("--head_learning_rate", 0.01, "--cache_dir", run / "states", *kept),
             processes=processes,
         )
         [*_, last] = sorted((run / "run").glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
@@ -206,7 +200,7 @@ def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_
 def test_an_interrupted_epoch_goes_on_as_if_it_had_not_been(encoder_folder, small_dataset, tmp_path):
     """With two processes, augmentation, mix-up, dropout, and another number of workers."""
     arguments = [
-        *("--model", encoder_folder, "--data", small_dataset, "--mixup", 0.4, "--new_learning_rate", 0.01),
+        *("--model", encoder_folder, "--data", small_dataset, "--mixup", 0.4, "--head_learning_rate", 0.01),
         *("--num_train_epochs", 2, "--per_device_train_batch_size", 2, "--logging_steps", 1),
         *("--save_strategy", "steps", "--save_steps", 2, "--eval_strategy", "steps", "--eval_steps", 2),
     ]
@@ -233,8 +227,8 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
     arguments = [
         *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2", "--num_train_epochs", 2),
-        *("--frozen_layers", 1, "--kept_copies", 1, "--linear_probe", "--mixup", 0.4),
-        *("--states", tmp_path / "states", "--refit"),
+        *("--frozen_layers", 1, "--cached_views", 1, "--linear_probe", "--mixup", 0.4),
+        *("--cache_dir", tmp_path / "states", "--refit"),
         *("--early_stopping_patience", 1, "--summary", tmp_path / "figures" / "folds.json"),
     ]
     train(*arguments)
@@ -262,9 +256,9 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
 def test_temperature_hangs_on_speakers_held_out_in_turn(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
-    train(*arguments, "--num_train_epochs", 1, "--refit", "--held_out_groups", 2)
+    train(*arguments, "--num_train_epochs", 1, "--refit", "--calibration_folds", 2)
     report = json.loads((tmp_path / "cnn" / "report.json").read_text())
-    assert report["training"]["held_out_groups"] == 2
+    assert report["training"]["calibration_folds"] == 2
     alone = report["training"]["temperatures"]
     assert len(alone) == 3  # of validation and of each group
     assert min(alone) <= report["calibration"]["temperature"] <= max(alone)
@@ -299,10 +293,10 @@ def test_what_a_number_of_groups_needs_is_a_sentence(small_dataset, tmp_path):
     needs = {
         (
             "--refit",
-            "--held_out_groups",
+            "--calibration_folds",
             "99",
-        ): r"--held_out_groups 99: these speakers make 2 to \d+ groups\.",
-        ("--held_out_groups", "2"): r"--held_out_groups calibrates what --refit trains: give both\.",
+        ): r"--calibration_folds 99: these speakers make 2 to \d+ groups\.",
+        ("--calibration_folds", "2"): r"--calibration_folds calibrates what --refit trains: give both\.",
     }
     for wrong, sentence in needs.items():
         assert re.search(sentence, refuse(*arguments, "--output_dir", tmp_path / "run", *wrong))
@@ -320,7 +314,7 @@ def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish
     refuse(  # before anything is trained
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "models", "--refit"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2"),
-        *("--kept_copies", 0, "--states", tmp_path / "states", "--teacher", tmp_path / "nobody"),
+        *("--cached_views", 0, "--cache_dir", tmp_path / "states", "--teacher", tmp_path / "nobody"),
         *(("--resume_from_checkpoint", tmp_path / wish if wish != "true" else wish) if wish else ()),
     )
     kept = {folder for folder in (*first, *later, *foreign) if (folder / "checkpoint-7").exists()}
@@ -399,7 +393,7 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
         (["--model_config", "{widths"], "--model_config is not JSON"),
         (
             ["--model", "cnn", "--teacher", "somewhere"],
-            "--teacher teaches --model cnn, with --kept_copies.",
+            "--teacher teaches --model cnn, with --cached_views.",
         ),
         (
             ["--model", "cnn", "--model_config", '{"input_features": "lpc"}'],

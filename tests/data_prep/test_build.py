@@ -14,8 +14,8 @@ from datasets import Audio, load_dataset, load_from_disk
 from data_prep.build import build_dataset, cut_windows
 from data_prep.checks import pack
 from data_prep.schema import features
-from speech_emotion.audio import load_audio, to_pcm
-from speech_emotion.data import open_dataset, read_clip
+from speech_emotion.audio.decoding import load_audio, to_pcm
+from speech_emotion.dataset import open_dataset, read_clip
 
 
 def prepare(*arguments) -> subprocess.CompletedProcess:

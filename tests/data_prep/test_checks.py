@@ -6,7 +6,8 @@ import soundfile
 from conftest import voice
 
 from data_prep.checks import Checked, check_audio
-from speech_emotion.audio import SAMPLE_RATE, TRIM_DB, load_audio, to_pcm
+from speech_emotion.audio.decoding import SAMPLE_RATE, load_audio, to_pcm
+from speech_emotion.audio.silence import TRIM_DB
 
 CLIP = voice(seconds=1.0)
 SQUARE = np.sign(np.sin(2 * np.pi * 200 * np.arange(SAMPLE_RATE) / SAMPLE_RATE + 0.1)).astype(np.float32)

@@ -9,10 +9,10 @@ from data_prep import __main__ as command_line
 from data_prep import charts, explore
 from data_prep.build import build_dataset
 from data_prep.captions import describe_emotions, describe_grid, describe_map, describe_speakers
+from data_prep.egemaps import OpenSmileMissing
 from data_prep.explore import choose_examples, read_table
 from data_prep.feature_map import score_neighbours
-from speech_emotion.data import open_dataset
-from speech_emotion.egemaps import OpenSmileMissing
+from speech_emotion.dataset import open_dataset
 from speech_emotion.labels import SCHEMES
 from speech_emotion.palette import EMOTIONS
 

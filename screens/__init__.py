@@ -1,1 +1,0 @@
-"""The Space's screens: each module lays one out and answers its events."""

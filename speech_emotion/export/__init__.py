@@ -1,0 +1,1 @@
+"""ONNX exports of a checkpoint."""

@@ -1,0 +1,320 @@
+"""Write a classifier as ONNX beside its checkpoint, in float32 and in int8, where `inference.backends` finds it.
+
+    pip install -r requirements-train.txt
+    python -m speech_emotion.export models/wav2vec2 --data data/emotion
+
+An export is kept only where it answers like the checkpoint on real clips: of those of the test split, 99 %
+get the same label, and UAR differs by half a point at most. `export.json` has the figures.
+
+The network is rewritten so that ONNX Runtime does less for the same numbers: the front end's convolutions are
+matrix products over frames that need not be transposed, and the positional convolution leaves out channels
+and taps that are zero. int8 goes where it is harmless: the products are taken one after another, from the one
+that moves the logits of validation speakers least for its cost, until together they move them by
+`INT8_ERROR`.
+"""
+
+import argparse
+import json
+import logging
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from datasets import Dataset
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from scipy.special import softmax
+from torch import nn
+from tqdm import tqdm
+from transformers import FeatureExtractionMixin, PreTrainedModel
+
+from speech_emotion.atomic import digest
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.audio.silence import MIN_SPEECH_SECONDS
+from speech_emotion.dataset import crop, open_dataset, read_clip
+from speech_emotion.evaluation.metrics import EmotionMetric
+from speech_emotion.inference.backends import ExportError, TorchBackend, probe, run_onnx
+from speech_emotion.machine import describe_machine
+from speech_emotion.models.folder import EXPORTS, WEIGHTS
+from speech_emotion.models.loading import WINDOW_SECONDS, load_classifier
+
+MIN_AGREEMENT = 0.99  # share of clips that get the checkpoint's label
+MAX_UAR_CHANGE = 0.005
+INT8_ERROR = 0.035  # root mean square by which int8 may move a logit
+PARALLEL = 1e-6  # by how much the cosine of two rows may miss 1
+LEAST_WEIGHTS = 2**14  # of a product that is worth int8
+CHOICE_CLIPS = 48  # validation clips on which products are chosen for int8
+FAMILIES = ("wav2vec2", "hubert")  # whose networks are laid out alike
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Export the folders that the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m speech_emotion.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="model folders")
+    parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    options = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)  # of the exporter and the quantiser, about themselves
+    try:
+        dataset = open_dataset(options.data)
+        for folder in options.folders:
+            export(folder, dataset["validation"], dataset["test"])
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def export(folder: Path, validation: Dataset, test: Dataset) -> None:
+    """Write a classifier's exports, the one in int8 only of wav2vec2 and HuBERT.
+
+    Args:
+        folder: with a checkpoint in one file.
+        validation: rows on which products are chosen for int8.
+        test: rows on which an export must answer like the checkpoint.
+
+    Raises:
+        ModelError: the folder's model cannot be loaded.
+        ExportError: it does not take waveforms, or an export does not answer like it; nothing is written.
+    """
+    model, extractor = load_classifier(folder)
+    if extractor.model_input_names[0] != "input_values":
+        raise ExportError(f"{folder} takes spectrograms; only models that take waveforms are exported.")
+    clips, truth = read_clips(test), np.array(test["emotion"])
+    expected = TorchBackend(model, extractor).run(clips)
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        int8, float32 = [Path(aside, file) for file in EXPORTS.values()]
+        write_float32(model, float32)
+        if model.config.model_type in FAMILIES:
+            few = validation.shuffle(0).select(range(min(CHOICE_CLIPS, len(validation))))
+            write_int8(float32, int8, extractor, read_clips(few))
+        written = [file for file in (int8, float32) if file.exists()]
+        parity = {}
+        for file in written:
+            logits = run_onnx(onnxruntime.InferenceSession(file), extractor, clips)
+            parity[file.name] = check_parity(file.name, logits, expected, truth)
+            sign(file, digest(folder / WEIGHTS), extractor)
+        for file in written:
+            file.replace(folder / file.name)
+    report = {"split": "test", "clips": len(clips), "parity": parity, "measured_on": describe_machine()}
+    report |= {"command": shlex.join(["python", *sys.orig_argv[1:]])}
+    (folder / "export.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(parity, indent=1))
+
+
+def read_clips(rows: Dataset) -> list[np.ndarray]:
+    """Decode rows: the first window of each, float32, shape [n], 16 kHz."""
+    return [crop(read_clip(row), WINDOW_SECONDS, at_random=False) for row in rows]
+
+
+def write_float32(model: PreTrainedModel, file: Path) -> None:
+    """Write the network as it is, `input_values` of shape [clips, samples] in, `logits` out."""
+    if model.config.model_type in FAMILIES:
+        streamline(model)
+    samples = torch.export.Dim("samples", min=int(MIN_SPEECH_SECONDS * SAMPLE_RATE))
+    torch.onnx.export(
+        Logits(model).eval(),
+        (torch.zeros(2, SAMPLE_RATE),),
+        file,
+        input_names=["input_values"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("clips"), 1: samples},),
+        external_data=False,
+        verbose=False,
+    )
+
+
+class Logits(nn.Module):
+    """A classifier that gives its logits alone."""
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_values: torch.Tensor) -> torch.Tensor:
+        """Compute logits, [clips, classes], of waveforms, [clips, samples]."""
+        return self.model(input_values).logits
+
+
+def streamline(model: PreTrainedModel) -> None:
+    """Put modules that compute the same with less work in the places of the convolutions."""
+    front_end = model.base_model.feature_extractor
+    front_end.conv_layers = nn.ModuleList([FramesFirst(front_end.conv_layers), Transposed()])
+    positions = model.base_model.encoder.pos_conv_embed
+    if isinstance(positions.conv, nn.Conv1d):
+        positions.conv, positions.padding = LeanConv(positions.conv), nn.Identity()
+
+
+class FramesFirst(nn.Module):
+    """The front end with channels last: convolutions after the first are matrix products over frames."""
+
+    def __init__(self, layers: nn.ModuleList):
+        super().__init__()
+        self.first, self.layers = layers[0], layers[1:]
+        self.products = nn.ModuleList(make_product(layer.conv) for layer in self.layers)
+
+    def forward(self, waves: torch.Tensor) -> torch.Tensor:
+        """Compute [clips, frames, channels] of [clips, 1, samples]."""
+        hidden = self.first(waves).transpose(1, 2)
+        for layer, product in zip(self.layers, self.products, strict=True):
+            [size], [stride] = layer.conv.kernel_size, layer.conv.stride
+            if size > 1:
+                hidden = hidden.unfold(1, size, stride).transpose(2, 3).flatten(2)
+            hidden = product(hidden)
+            if hasattr(layer, "layer_norm"):
+                hidden = layer.layer_norm(hidden)
+            hidden = layer.activation(hidden)
+        return hidden
+
+
+def make_product(conv: nn.Conv1d) -> nn.Module:
+    """Make the matrix product that a convolution is of the samples under its kernel.
+
+    Outputs whose weights are multiples of one another share a product, where that saves half of it: the
+    thresholds to which a distilled encoder compares each mel band.
+    """
+    weight = conv.weight.detach().transpose(1, 2).flatten(1)
+    norms = weight.norm(dim=1, keepdim=True)
+    directions = weight / torch.where(norms == 0, 1.0, norms)
+    unlike = []  # outputs that are no multiple of one before
+    for index, direction in enumerate(directions):
+        if norms[index] > 0 and not (directions[unlike] @ direction).abs().gt(1 - PARALLEL).any():
+            unlike.append(index)
+    if 2 * len(unlike) * sum(weight.shape) > weight.numel():
+        return make_linear(weight, conv.bias)
+    shares = directions @ directions[unlike].T
+    kept = shares.abs() == shares.abs().amax(dim=1, keepdim=True)
+    return nn.Sequential(make_linear(directions[unlike], None), make_linear(shares * kept * norms, conv.bias))
+
+
+def make_linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
+    """Make a layer of a matrix of shape [outputs, inputs]."""
+    layer = nn.Linear(*weight.T.shape, bias=bias is not None)
+    layer.weight, layer.bias = nn.Parameter(weight.contiguous()), bias
+    return layer
+
+
+class Transposed(nn.Module):
+    """Gives the encoder the channels where it expects them."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Turn [clips, frames, channels] into [clips, channels, frames]."""
+        return hidden.transpose(1, 2)
+
+
+class LeanConv(nn.Module):
+    """A grouped convolution that keeps the number of frames, without the channels and taps that are zero.
+
+    The positional convolution of a distilled encoder hears one channel of every four, and no later frames.
+    """
+
+    def __init__(self, conv: nn.Conv1d):
+        super().__init__()
+        weight = conv.weight.detach()
+        channels = weight.abs().sum((0, 2)).nonzero().flatten()
+        taps = weight.abs().sum((0, 1)).nonzero().flatten()
+        first, last = (int(taps[0]), int(taps[-1])) if taps.numel() else (0, 0)
+        of_groups = torch.arange(conv.groups)[:, None] * weight.shape[1]
+        self.register_buffer("channels", (of_groups + channels).flatten())
+        self.weight = nn.Parameter(weight[:, channels, first : last + 1].contiguous())
+        self.bias, self.groups = conv.bias, conv.groups
+        self.padding = conv.padding[0] - first, last - conv.padding[0]
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Transform [clips, channels, frames]."""
+        hidden = nn.functional.pad(hidden[:, self.channels], self.padding)
+        return nn.functional.conv1d(hidden, self.weight, self.bias, groups=self.groups)
+
+
+def write_int8(float32: Path, int8: Path, extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> None:
+    """Write the network with int8 products where they are harmless.
+
+    Args:
+        float32: the network as it is.
+        int8: where to write.
+        extractor: the classifier's feature extractor.
+        clips: waveforms to choose by.
+    """
+
+    def run(file: Path) -> np.ndarray:
+        return run_onnx(onnxruntime.InferenceSession(file), extractor, clips)
+
+    def quantise(products: list[str]) -> None:
+        quantize_dynamic(
+            float32,
+            int8,
+            per_channel=True,
+            reduce_range=True,  # 7 bits: sums of 8 bits overflow on processors without VNNI
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=products,
+        )
+
+    expected, costs, errors = run(float32), find_products(float32), {}
+    for product in tqdm(costs, desc="int8", unit="product"):
+        quantise([product])
+        errors[product] = float(np.square(run(int8) - expected).mean())
+    harmless, error = [], 0.0
+    for product in sorted(costs, key=lambda product: errors[product] / costs[product]):
+        if error + errors[product] <= INT8_ERROR**2:
+            error += errors[product]
+            harmless.append(product)
+    quantise(harmless)
+
+
+def find_products(file: Path) -> dict[str, int]:
+    """Name the products with a matrix of weights, and count the multiplications of each in a second of sound.
+
+    Those with few weights gain nothing in int8 and are left out.
+    """
+    model = onnx.load(file)
+    weights = {
+        each.name: each.dims for each in model.graph.initializer if np.prod(each.dims) >= LEAST_WEIGHTS
+    }
+    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    model.graph.output.extend(onnx.ValueInfoProto(name=node.output[0]) for node in products)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    second = np.zeros((1, SAMPLE_RATE), np.float32)
+    results = session.run([node.output[0] for node in products], {"input_values": second})
+    return {
+        node.name: result.size * weights[node.input[1]][0]
+        for node, result in zip(products, results, strict=True)
+    }
+
+
+def check_parity(file: str, logits: np.ndarray, expected: np.ndarray, truth: np.ndarray) -> dict:
+    """Compare an export's logits with the checkpoint's, both of shape [clips, classes].
+
+    Returns:
+        `agreement`, the share of clips that get the same label; `uar` and `checkpoint_uar`; and
+        `probability_change`, the largest of any class in any clip.
+
+    Raises:
+        ExportError: they differ too much.
+    """
+    metric = EmotionMetric(keep_in_memory=True)
+    labels, expected_labels = logits.argmax(axis=1), expected.argmax(axis=1)
+    uar, checkpoint_uar = (
+        metric.compute(predictions=each, references=truth)["uar"] for each in (labels, expected_labels)
+    )
+    figures = {
+        "agreement": float((labels == expected_labels).mean()),
+        "uar": uar,
+        "checkpoint_uar": checkpoint_uar,
+        "probability_change": float(np.abs(softmax(logits, axis=1) - softmax(expected, axis=1)).max()),
+    }
+    if figures["agreement"] < MIN_AGREEMENT or abs(uar - checkpoint_uar) > MAX_UAR_CHANGE:
+        raise ExportError(f"{file} does not answer like the checkpoint, so nothing is kept: {figures}.")
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def sign(file: Path, checkpoint: str, extractor: FeatureExtractionMixin) -> None:
+    """Write into an export what it was made of, and what it answers, for whoever loads it to check."""
+    model = onnx.load(file)
+    answer = run_onnx(onnxruntime.InferenceSession(file), extractor, [probe()])
+    onnx.helper.set_model_props(model, {"checkpoint": checkpoint, "probe": json.dumps(answer.tolist())})
+    onnx.save(model, file)

@@ -1,0 +1,184 @@
+"""What runs a classifier's network: ONNX Runtime where an export lies beside the checkpoint, else PyTorch."""
+
+import functools
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+import torch
+from transformers import FeatureExtractionMixin, PreTrainedModel
+
+from speech_emotion.atomic import digest
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.machine import count_cores
+from speech_emotion.models.folder import EXPORTS, WEIGHTS
+from speech_emotion.models.loading import extract
+
+BATCH_SIZE = 8  # windows that PyTorch runs at once
+# How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
+# thousandths; one without the instructions for int8 products cuts off sums, and is far off.
+TOLERANCE = 0.05
+RUN_SECONDS = 30  # that an export may take for a window; the slowest of ours takes a hundredth of that
+MEMORY = 2_000_000_000  # bytes that all exports may take for their numbers; ours need a tenth of it
+SPARE = (
+    1_000_000  # bytes of an export's graph; its weights are at most those of a checkpoint in half precision
+)
+
+
+class Engine(Protocol):
+    """What runs a network.
+
+    Attributes:
+        name: of the engine, for people.
+    """
+
+    name: str
+
+    def run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz."""
+
+
+class ExportError(ValueError):
+    """An export that is not to be used; the message is a sentence that says why."""
+
+
+class TorchBackend:
+    """PyTorch, in batches of windows of about one length."""
+
+    name = "PyTorch"
+
+    def __init__(self, model: PreTrainedModel, extractor: FeatureExtractionMixin):
+        self.model, self.extractor = model.eval(), extractor
+
+    @torch.inference_mode()
+    def run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """As in `Engine`."""
+        order = np.argsort([window.size for window in windows])  # little of a batch is padding
+        logits = np.empty((len(windows), self.model.config.num_labels), np.float32)
+        for start in range(0, len(windows), BATCH_SIZE):
+            batch = order[start : start + BATCH_SIZE]
+            inputs = extract(self.extractor, [windows[index] for index in batch])
+            inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            logits[batch] = self.model(**inputs).logits.float().cpu().numpy()
+        return logits
+
+
+class OnnxBackend:
+    """An export in ONNX Runtime, a window at a time.
+
+    Batches are hardly faster on a CPU, and int8 shares one scale in a batch, so that a clip's answer would
+    depend on its neighbours.
+
+    Args:
+        file: the export.
+        name: of the engine, for people.
+        extractor: the classifier's feature extractor.
+        weights: the checkpoint that it should have been made of.
+        classes: how many logits it should give.
+
+    Raises:
+        ExportError: it is damaged, of another checkpoint, asks for more memory than any of ours, or gives
+            other numbers here than where it was made.
+    """
+
+    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, weights: Path, classes: int):
+        self.name, self.extractor = name, extractor
+        if file.stat().st_size > 2 * weights.stat().st_size + SPARE:
+            raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
+        limit_memory()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = count_cores()
+        options.log_severity_level = 4  # its errors are raised as well
+        options.add_session_config_entry("session.use_env_allocators", "1")  # those that are limited
+        try:
+            # from memory, so that it cannot name other files as its weights
+            self.session = onnxruntime.InferenceSession(file.read_bytes(), options)
+            facts = self.session.get_modelmeta().custom_metadata_map
+            if facts.get("checkpoint") != digest(weights):
+                raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
+            logits = run_onnx(self.session, extractor, [probe(), np.tile(probe(), 2)])  # warms up
+            if logits.shape != (2, classes) or not np.isfinite(logits).all():
+                raise ExportError(f"{file.name} does not give a number for each of {classes} classes.")
+            off = np.abs(logits[:1] - json.loads(facts["probe"])).max()
+        except ExportError:
+            raise
+        except Exception as error:  # ONNX Runtime's own have no common ancestor
+            raise ExportError(f"{file.name} cannot be run: {error}") from error
+        if not off <= TOLERANCE:
+            raise ExportError(f"{file.name} gives other numbers on this processor, off by {off:.2f}.")
+
+    def run(self, windows: list[np.ndarray]) -> np.ndarray:
+        """As in `Engine`.
+
+        Raises:
+            ExportError: it fails, takes too long, or gives no numbers for these windows.
+        """
+        try:
+            logits = run_onnx(self.session, self.extractor, windows)
+        except Exception as error:
+            raise ExportError(f"{self.name} failed: {error}") from error
+        if not np.isfinite(logits).all():
+            raise ExportError(f"{self.name} gave no numbers.")
+        return logits
+
+
+def run_onnx(
+    session: onnxruntime.InferenceSession, extractor: FeatureExtractionMixin, windows: list[np.ndarray]
+) -> np.ndarray:
+    """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz, one by one."""
+    logits = []
+    for window in windows:
+        inputs = {"input_values": extract(extractor, [window])["input_values"].numpy()}
+        with limit_time() as options:
+            logits += session.run(["logits"], inputs, options)
+    return np.concatenate(logits)
+
+
+def choose_backend(model: PreTrainedModel, extractor: FeatureExtractionMixin) -> Engine:
+    """Give the fastest engine that there is for a model beside the checkpoint it was read from.
+
+    An export that cannot be used is said so on the standard output, and passed over.
+    """
+    folder = Path(model.name_or_path)
+    for engine, file in EXPORTS.items():
+        if (folder / file).exists():
+            try:
+                return OnnxBackend(
+                    folder / file, engine, extractor, folder / WEIGHTS, model.config.num_labels
+                )
+            except ExportError as error:
+                print(error)
+    return TorchBackend(model, extractor)
+
+
+@functools.cache
+def limit_memory() -> None:
+    """Let no export take more than MEMORY: a stranger's graph can ask for any amount."""
+    cpu = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))
+
+
+@contextmanager
+def limit_time() -> Iterator[onnxruntime.RunOptions]:
+    """Give options of a run that is ended after RUN_SECONDS: a stranger's graph can go on for ever."""
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
+
+
+def probe() -> np.ndarray:
+    """Give a second of sound, alike everywhere: harmonics of 140 Hz that swell and fall, and noise."""
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    voice = sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 20)) * np.sin(np.pi * time)
+    return (0.1 * voice + 0.01 * np.random.default_rng(0).standard_normal(time.size)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""The networks, loading them, and what a model folder holds."""

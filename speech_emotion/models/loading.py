@@ -1,0 +1,164 @@
+"""Make, load and save classifiers: folders or hub ids that `AutoModelForAudioClassification` understands."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForAudioClassification,
+    FeatureExtractionMixin,
+    PreTrainedModel,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
+
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.labels import SCHEMES
+from speech_emotion.models.cnn import SpectrogramCNN
+from speech_emotion.models.cnn_mfcc import MfccCNN
+from speech_emotion.models.untrusted import check_files
+
+CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
+WINDOW_SECONDS = 5.0  # what a model hears at once, in training and when it is asked
+WHISPER_POSITIONS = 50  # that a Whisper has for a second
+
+# What transformers raises for a checkpoint that is missing, damaged or of another kind.
+LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message is a sentence that says why."""
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> "ModelError":
+        """Make it of what transformers raised."""
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return cls(f"The model {name!r} cannot be loaded: {reason.rstrip('.')}.")
+
+
+def new_classifier(
+    name: str, labels: list[str], changes: dict | None = None
+) -> tuple[PreTrainedModel, FeatureExtractionMixin, set[str]]:
+    """Make a classifier to be trained.
+
+    Args:
+        name: `cnn` or `cnn-mfcc`, or a folder or hub id of an encoder, which gets a new head, or of a
+            classifier, which keeps its own where that has as many classes.
+        labels: the class names in the order of the outputs.
+        changes: fields of the model's config to set. A Whisper with fewer `encoder_layers` keeps its first
+            ones, one with fewer `max_source_positions` gets shorter windows.
+
+    Returns:
+        The model, its feature extractor, and the names of the parameters that start at random.
+
+    Raises:
+        ModelError: there is no encoder or classifier of that name that transformers can load.
+    """
+    labelling = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
+    fields = labelling | (changes or {})
+    if name in CNNS:
+        network = CNNS[name]
+        model = network(network.config_class(**fields))
+        extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
+        return model, extractor, {parameter for parameter, _ in model.named_parameters()}
+    try:
+        config = AutoConfig.from_pretrained(name, **fields)
+        if getattr(config, "use_weighted_layer_sum", False):
+            config.layerdrop = 0.0  # a layer that is left out gives no state to weigh
+        model, report = AutoModelForAudioClassification.from_pretrained(
+            name,
+            config=config,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+        )
+        extractor = AutoFeatureExtractor.from_pretrained(name)
+        if isinstance(extractor, WhisperFeatureExtractor):  # it fills a window as long as the positions are
+            seconds, rest = divmod(config.max_source_positions, WHISPER_POSITIONS)
+            if rest or seconds < WINDOW_SECONDS:
+                least = f"{WINDOW_SECONDS:.0f} seconds at least"
+                raise ValueError(f"max_source_positions must be {WHISPER_POSITIONS} a second, of {least}")
+            extractor = WhisperFeatureExtractor(**extractor.to_dict() | {"chunk_length": seconds})
+    except LOAD_ERRORS as error:
+        raise ModelError.of(name, error) from error
+    fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    return model, extractor, fresh - {"encoder.embed_positions.weight"}  # Whisper's are sines, made anew
+
+
+def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
+    """Load a trained classifier, never a partly random one.
+
+    Args:
+        name: a folder or a hub id. Only safetensors are read, and no code of the model's.
+
+    Returns:
+        The model in evaluation mode, float32, its `name_or_path` the folder on this machine that it was read
+        from; and its feature extractor.
+
+    Raises:
+        ModelError: nothing loadable there, files that `strangers.check_files` refuses, weights that are
+            missing (transformers would fill them in at random and only warn) or no numbers, a class that no
+            label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
+    """
+    try:
+        folder = check_files(str(name))
+        model, report = AutoModelForAudioClassification.from_pretrained(
+            folder,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+        )
+        extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
+        _check_classifier(model.eval(), extractor, report["missing_keys"])
+    except Exception as error:  # settings that somebody made up can raise anything
+        raise ModelError.of(str(name), error) from error
+    return model, extractor
+
+
+@torch.inference_mode()
+def _check_classifier(model: PreTrainedModel, extractor: FeatureExtractionMixin, missing: set[str]) -> None:
+    """Raise a ValueError where a model would predict noise, or something that is no emotion."""
+    if missing:
+        raise ValueError(f"it lacks weights, so it would predict noise: {', '.join(sorted(missing))}")
+    if damaged := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
+        raise ValueError(f"not all of its weights are numbers: {', '.join(damaged)}")
+    labels = [model.config.id2label.get(index) for index in range(model.config.num_labels)]
+    known = {label for scheme in SCHEMES.values() for label in scheme}
+    if unknown := [str(label) for label in labels if label not in known]:
+        raise ValueError(f"no label scheme here has its classes {', '.join(unknown)}")
+    if len(set(labels)) < max(len(labels), 2):
+        raise ValueError(f"its classes are not two or more that differ: {', '.join(labels)}")
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise ValueError(f"it wants {extractor.sampling_rate} Hz audio, and {SAMPLE_RATE} Hz is served")
+    second = np.sin(np.arange(SAMPLE_RATE, dtype=np.float32) / 10)
+    logits = model(**extract(extractor, [second])).logits
+    if logits.shape != (1, len(labels)) or not logits.isfinite().all():
+        raise ValueError(f"of a second of sound it makes no number for each of its {len(labels)} classes")
+
+
+def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[str, torch.Tensor]:
+    """Batch waveforms into a model's inputs.
+
+    Args:
+        extractor: the model's feature extractor.
+        clips: float32 waveforms of any lengths, 16 kHz.
+
+    Returns:
+        Tensors by input name, padded to the longest clip where the model takes waveforms, to its fixed
+        window where it takes spectrograms (Whisper).
+    """
+    padding = {"padding": True} if extractor.model_input_names[0] == "input_values" else {}
+    return dict(extractor(clips, sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding))
+
+
+def last_linear(model: PreTrainedModel) -> torch.nn.Linear:
+    """Give the layer that makes the logits."""
+    return [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]

@@ -1,0 +1,172 @@
+"""What is checked of a model's files before anything is built of them: anyone may have published them.
+
+`from_pretrained` reads no pickle and runs no code of a model's when it is told so, but it builds whatever the
+settings describe, and settings can describe gigabytes. So the settings are read first, and must describe no
+more than the weights beside them hold. What is checked and what is loaded are the same files: those of one
+commit, in a folder on this machine.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from math import prod
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForAudioClassification
+from transformers.utils import cached_file
+
+from speech_emotion.models.folder import ADAPTER, EXPORTS, OPTIONAL_SETTINGS, PICTURES, SETTINGS, WEIGHTS
+
+# What is fetched of a published model: what is checked first, then all else that is used.
+SMALL = (*SETTINGS, *OPTIONAL_SETTINGS, ADAPTER)
+REST = (WEIGHTS, "report.json", "README.md", *PICTURES.values(), *EXPORTS.values())
+LARGEST_SETTINGS = 1_000_000  # bytes; a Whisper's, with its filters written out, are 200,000
+SPARE = 50_000_000  # numbers that a config may describe beyond the weights: an encoder's head is missing, say
+
+# Settings that fetch something from elsewhere, or name other files than the ones checked here.
+FOREIGN = {
+    "auto_map": "brings code of its own, which is never run",
+    "quantization_config": "is quantised, which is not served here",
+    "transformers_weights": f"keeps its weights elsewhere than in {WEIGHTS}",
+    "attn_implementation": "asks for a kernel of its own, which is never fetched",
+    "_attn_implementation": "asks for a kernel of its own, which is never fetched",
+}
+
+# By what a setting is called, the largest number it can have: layers take time to build, and a feature
+# extractor's filters and lengths take memory that no weights mark_complete for.
+LARGEST = (
+    (re.compile("layers|blocks|depths"), 200),
+    (re.compile("chunk_length"), 30),  # seconds
+    (re.compile("mel|mfcc|feature_size"), 256),
+    (re.compile("fft|window|length"), 5_000),
+    (re.compile("position"), 10_000),
+    (re.compile(""), 1_000_000),
+)
+LEAST_HOP = 80  # samples from one frame to the next, in a spectrogram or in a front end of convolutions
+EXTRACTORS = {
+    "ASTFeatureExtractor",
+    "SeamlessM4TFeatureExtractor",
+    "Wav2Vec2FeatureExtractor",
+    "WhisperFeatureExtractor",
+}
+
+
+def check_files(name: str) -> Path:
+    """Refuse a model by its files; nothing larger than its weights is allocated.
+
+    Args:
+        name: a folder or a hub id.
+
+    Returns:
+        The folder that was checked; of a model on the hub, a copy of what is used of it, as it is now.
+
+    Raises:
+        ValueError: there is no such folder, or the files bring code, are damaged, or describe another model
+            than the weights are of; the message is a clause that says why.
+        OSError: there is no such model, or no way to the hub.
+    """
+    folder = fetch(name, SMALL)
+    if (folder / ADAPTER).exists():
+        raise ValueError("it is an addition to another model, not a whole one")
+    for file in SETTINGS:
+        if not (folder / file).exists():
+            raise ValueError(f"it has no {file}")
+    for file in (*SETTINGS, *OPTIONAL_SETTINGS):
+        if (folder / file).exists():
+            check_settings(folder / file)
+    fetch(name, REST, folder)
+    if not (folder / WEIGHTS).exists():
+        raise ValueError(f"it has no {WEIGHTS}")
+    held = count_weights(folder / WEIGHTS)
+    with torch.device("meta"):
+        described = AutoModelForAudioClassification.from_config(
+            AutoConfig.from_pretrained(folder, trust_remote_code=False),
+            trust_remote_code=False,
+            dtype=torch.float32,  # its own would, for a moment, be that of every thread
+        ).num_parameters()
+    if described > held + SPARE:
+        raise ValueError(
+            f"its config.json describes {described:,} weights, but {WEIGHTS} has {held:,} numbers"
+        )
+    return folder
+
+
+def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
+    """Copy files of a published model, as far as it has them; of a folder, there is nothing to copy.
+
+    Args:
+        name: a folder or a hub id.
+        files: their names.
+        folder: where files of the model were copied to before. It is called after their commit, and these
+            will be of the same one; without it, the first file decides the commit and must be there.
+
+    Returns:
+        The folder with the copies, or the model's own.
+
+    Raises:
+        ValueError: there is no such folder.
+        OSError: there is no such model, or no way to the hub and no copy from before.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if name.startswith(("/", ".")):
+        raise ValueError("there is no such folder")
+    for file in files:
+        commit = folder.name if folder else None
+        path = cached_file(name, file, revision=commit, _raise_exceptions_for_missing_entries=not folder)
+        folder = folder or Path(path).parent
+    return folder
+
+
+def check_settings(path: Path) -> None:
+    """Refuse settings that fetch something from elsewhere, or that ask for more than any model of speech has.
+
+    Raises:
+        ValueError: they do, or are no JSON object.
+    """
+    if path.stat().st_size > LARGEST_SETTINGS:
+        raise ValueError(f"its {path.name} is larger than {LARGEST_SETTINGS:,} bytes")
+    try:
+        settings = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its {path.name} is not JSON") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"its {path.name} is not a JSON object")
+    for key, value in _walk("", settings):
+        if key in FOREIGN and value:
+            raise ValueError(f"it {FOREIGN[key]} ({key} in {path.name})")
+        if isinstance(value, int | float):
+            most = next(most for pattern, most in LARGEST if pattern.search(key))
+            if abs(value) > most:
+                raise ValueError(f"{key} in its {path.name} is over {most:,}")
+        hop = prod(value) if key == "conv_stride" and isinstance(value, list) else value
+        if isinstance(hop, int) and (key == "hop_length" or hop is not value) and hop < LEAST_HOP:
+            raise ValueError(f"{key} in its {path.name} gives more than a frame in {LEAST_HOP} samples")
+        if key == "feature_extractor_type" and value not in EXTRACTORS:
+            raise ValueError(f"its feature extractor {value!r} is none of those served here")
+
+
+def count_weights(path: Path) -> int:
+    """Count the numbers in a safetensors file by its header alone.
+
+    Raises:
+        ValueError: it is cut off or something else.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"its {path.name} is damaged or cut off") from error
+
+
+def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:
+    """Give every setting, those inside others, too, and those in a list by the list's name."""
+    yield key, value
+    if isinstance(value, dict):
+        for inner, each in value.items():
+            yield from _walk(inner, each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _walk(key, each)

@@ -1,0 +1,135 @@
+"""What `train.py` trains with: the Trainer, the loss, and what happens to a model before its first step."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+from transformers import Trainer
+from transformers.trainer_utils import rotate_checkpoints
+
+from speech_emotion.evaluation.metrics import EmotionMetric
+from speech_emotion.training import checkpoints
+from speech_emotion.training.augmentation import mix_up
+from speech_emotion.training.averaging import WeightAverage
+from speech_emotion.training.inputs import SeededClips
+from speech_emotion.training.sampling import LengthSampler, SeededSampler
+
+
+class EmotionTrainer(Trainer):
+    """transformers.Trainer with two learning rates, mix-up, averaged weights, and batches by length.
+
+    Its checkpoints are known to be whole, see `checkpoints`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        new_parameters: set[nn.Parameter],
+        head_learning_rate: float,
+        mixup: float,
+        clip_weights: np.ndarray | None,
+        ema_decay: float,
+        train_dataset: torch.utils.data.Dataset,
+        **kwargs,
+    ):
+        self.new_parameters = new_parameters
+        self.head_learning_rate = head_learning_rate
+        self.mixup = mixup
+        self.clip_weights = clip_weights
+        super().__init__(*args, train_dataset=SeededClips(train_dataset), **kwargs)
+        self.average = WeightAverage(ema_decay)
+        self.add_callback(self.average)
+
+    def evaluation_loop(self, *args, **kwargs) -> transformers.trainer_utils.EvalLoopOutput:
+        """Evaluate the average of the weights."""
+        with self.average.average_parameters(self.model):
+            return super().evaluation_loop(*args, **kwargs)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make AdamW with a group each for pretrained and new, decayed and undecayed parameters."""
+        if self.optimizer is None:
+            decayed = set(self.get_decay_parameter_names(self.model))
+            groups = {}
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    key = (parameter in self.new_parameters, name in decayed)
+                    groups.setdefault(key, []).append(parameter)
+            optimizer, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            options |= {"lr": self.args.learning_rate}
+            self.optimizer = optimizer(
+                [
+                    {
+                        "params": parameters,
+                        "lr": self.head_learning_rate if new else self.args.learning_rate,
+                        "weight_decay": self.args.weight_decay if decay else 0.0,
+                    }
+                    for (new, decay), parameters in groups.items()
+                ],
+                **options,
+            )
+        return self.optimizer
+
+    def training_step(self, model: nn.Module, inputs: dict, *args, **kwargs) -> torch.Tensor:
+        """Mix the batch up first."""
+        classes = self.model.config.num_labels
+        return super().training_step(model, mix_up(inputs, classes, self.mixup), *args, **kwargs)
+
+    def _save_checkpoint(self, *args, **kwargs) -> None:
+        """Write a checkpoint, mark it complete, and only then delete the ones it replaces."""
+        keep, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except RuntimeError as error:
+            if "inline_container" not in str(error):  # torch.save, which says nothing of the system's reason
+                raise
+            raise OSError(f"{self.args.output_dir} takes no checkpoint: is the disk full?") from error
+        finally:
+            self.args.save_total_limit = keep
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+            self.average.save(checkpoint)
+            checkpoints.mark_complete(checkpoint)
+            rotate_checkpoints(self.args.output_dir, keep, self.state.best_model_checkpoint)
+
+    def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "SeededSampler":
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        durations = self.train_dataset.clips.durations
+        return SeededSampler(durations, batch, self.clip_weights, self._epoch_seed)
+
+    def _epoch_seed(self) -> int:
+        """Give each epoch's order a seed, asked for when it begins.
+
+        Trainer and accelerate tell a sampler its epoch, but not one that lies below both the shares of
+        several processes and the skipping of a resumed epoch.
+        """
+        return self.args.seed + math.floor(self.state.epoch or 0)
+
+    def _get_eval_sampler(self, eval_dataset: torch.utils.data.Dataset) -> "LengthSampler":
+        return LengthSampler(eval_dataset.durations, self.args.eval_batch_size)
+
+
+def make_loss(smoothing: float) -> Callable:
+    """Make the cross-entropy with label smoothing, for class indices and for shares of classes alike.
+
+    Where a model gives a loss of its own for each clip, as a `DistillationHead` does, that is added.
+    """
+
+    def loss(outputs, targets: torch.Tensor, num_items_in_batch: int | None = None) -> torch.Tensor:
+        each = nn.functional.cross_entropy(
+            outputs.logits.float(), targets, label_smoothing=smoothing, reduction="none"
+        )
+        each = each if outputs.loss is None else each + outputs.loss
+        return each.mean() if num_items_in_batch is None else each.sum() / num_items_in_batch
+
+    return loss
+
+
+def score(evaluation: transformers.EvalPrediction) -> dict[str, float]:
+    """Score validation clips: accuracy, UAR, macro-F1."""
+    metric = EmotionMetric(keep_in_memory=True)
+    return metric.compute(predictions=evaluation.predictions.argmax(axis=1), references=evaluation.label_ids)

@@ -1,0 +1,1 @@
+"""The screens and endpoints of the Space."""

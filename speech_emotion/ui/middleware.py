@@ -1,0 +1,212 @@
+"""What gets in and what goes out: which of Gradio's paths are open, how much may be sent, and headers.
+
+Gradio serves more than this page needs, and opens addresses that visitors name: `file=http://...` as a path,
+or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through; and of the
+files on this machine only those that were uploaded can be named.
+"""
+
+import json
+import os
+import re
+import shutil
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import gradio as gr
+from gradio.route_utils import GradioMultiPartParser
+from starlette.datastructures import MutableHeaders
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from speech_emotion.ui.uploads import UPLOADS
+
+# The first part of the paths that are open, under the root and under /gradio_api.
+PAGE = {"", "assets", "config", "favicon.ico", "manifest.json", "robots.txt", "static", "theme.css"}
+API = {
+    "api", "app_id", "call", "cancel", "heartbeat", "info", "login_check", "mcp", "openapi.json",
+    "queue", "reset", "run", "startup-events", "stream", "theme.css", "upload", "upload_progress",
+}  # fmt: skip
+UPLOAD, TOOLS = "/gradio_api/upload", "/gradio_api/mcp"
+MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of an upload of many files
+PARTS, MOST_PARTS = (b"[", b"{", b","), 30_000  # of a call's JSON: while it is read, everybody waits
+MOST_FIELD = 10_000  # bytes of an upload's text; Gradio keeps that in memory, and its page sends none
+ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
+
+FRAMES = "'self' https://huggingface.co https://*.hf.space"  # the hub shows a Space in a frame
+HEADERS = {
+    # Gradio has scripts and styles inline, makes functions of text and a microphone's workers of blobs.
+    "Content-Security-Policy": "default-src 'self' data: blob:; "
+    "script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    f"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors {FRAMES}",
+    "Permissions-Policy": "camera=(), geolocation=(), payment=(), usb=()",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+UNFIT = "This call does not have what its endpoint takes: the page's last screen has examples."
+ELSEWHERE = "Send the recording itself: addresses and paths are not opened here."
+UNANSWERED = "This could not be answered: the page's last screen has examples of calls."
+TOO_MUCH = "This is more than can be sent at once."
+NO_ROOM = "There is no room for recordings now: try again later."
+
+
+class Page(gr.Blocks):
+    """A page that answers a call whose inputs do not fit with a sentence.
+
+    Gradio would answer nothing and print a traceback with all that was sent, names of recordings included.
+    """
+
+    async def preprocess_data(self, *args, **kwargs):
+        """Read the inputs of a call, as Gradio does."""
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            raise gr.Error(UNFIT, print_exception=False) from error
+
+
+def limit_texts() -> None:
+    """Let Gradio read an upload's files, but no text of any length."""
+    take = GradioMultiPartParser.on_part_data
+
+    def take_little(form: GradioMultiPartParser, data: bytes, start: int, end: int) -> None:
+        take(form, data, start, end)
+        part = form._current_part
+        if part.file is None and len(part.data) > MOST_FIELD:
+            raise MultiPartException("An upload is of files.")
+
+    GradioMultiPartParser.on_part_data = take_little
+
+
+limit_texts()
+
+
+class Gate:
+    """An ASGI middleware in front of Gradio."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer why not."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            started = True
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        try:
+            await self._pass(scope, receive, send_guarded)
+        except Exception as error:
+            # Gradio fails on a call of what is not there. What it raises may hold what was sent.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"{type(error).__name__} in {place.filename}, line {place.lineno}")
+            if not started:
+                await _refuse(500, UNANSWERED)(scope, receive, send_guarded)
+            else:
+                with suppress(Exception):  # it is over already, or of a length that was stated
+                    await send({"type": "http.response.body"})
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_open(scope["path"]):
+            await _refuse(404, "There is nothing here.")(scope, receive, send)
+            return
+        upload = scope["path"].rstrip("/") == UPLOAD
+        if upload and shutil.disk_usage(UPLOADS).free < MOST_UPLOADED:
+            await _refuse(507, NO_ROOM)(scope, receive, send)
+            return
+        body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
+        try:
+            if scope["method"] == "POST" and not upload:
+                content = await body.read()
+                if sum(map(content.count, PARTS)) > MOST_PARTS:
+                    await _refuse(413, TOO_MUCH)(scope, receive, send)
+                    return
+                if names_another_place(content, tool=scope["path"].startswith(TOOLS)):
+                    await _refuse(400, ELSEWHERE)(scope, receive, send)
+                    return
+            await self.app(scope, body.receive, send)
+        except ClientDisconnect:
+            if body.left < 0:  # else nobody is there any more
+                await _refuse(413, TOO_MUCH)(scope, receive, send)
+
+
+class Body:
+    """A request's body, of which no more than so many bytes are taken."""
+
+    def __init__(self, receive: Receive, most: int):
+        self._receive, self.left = receive, most
+        self._read: list[Message] = []
+
+    async def receive(self) -> Message:
+        """Give the next message; once there is too much, as if the sender had gone."""
+        return self._read.pop(0) if self._read else await self._next()
+
+    async def read(self) -> bytes:
+        """Read the body and keep its messages.
+
+        Raises:
+            ClientDisconnect: it is too much, or the sender has gone.
+        """
+        message = {"more_body": True}
+        while message.get("more_body"):
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._read.append(message)
+        return b"".join(message.get("body", b"") for message in self._read)
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self.left -= len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self.left < 0 else message
+
+
+def is_open(path: str) -> bool:
+    """Whether a path leads to something that this page needs."""
+    first, _, rest = path.lstrip("/").partition("/")
+    if first != "gradio_api":
+        return first in PAGE
+    name, equals, value = rest.partition("=")
+    if equals:
+        return name == "file" and "://" not in value and not value.startswith("//")
+    return rest.partition("/")[0] in API
+
+
+def names_another_place(body: bytes, tool: bool) -> bool:
+    """Whether a call's JSON holds a file that is not one of the uploads; a tool's call, any address."""
+    try:
+        waiting = [json.loads(body)]
+    except (ValueError, RecursionError):  # Gradio says what is wrong with it
+        return False
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            path = value.get("path")
+            if isinstance(path, str):
+                if not Path(os.path.normpath(path)).is_relative_to(UPLOADS):
+                    return True
+            elif isinstance(value.get("url"), str):
+                return True
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif tool and isinstance(value, str) and ADDRESS.match(value):
+            return True
+    return False
+
+
+def _refuse(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"detail": sentence}, status)

@@ -1,0 +1,258 @@
+"""The whole report of a model, on the miniature dataset."""
+
+import doctest
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from conftest import unknown_numbers, voice, write_wav
+from huggingface_hub import ModelCard
+
+from speech_emotion import EmotionClassifier
+from speech_emotion.dataset import open_dataset, read_clip
+from speech_emotion.evaluation import card as card_module
+from speech_emotion.evaluation.card import fill_card
+from speech_emotion.evaluation.metrics import (
+    choose_threshold,
+    expected_calibration_error,
+    reliability,
+    selective_accuracy,
+)
+from speech_emotion.evaluation.report import (
+    evaluate_folder,
+    main,
+    measure,
+    measure_pipeline,
+    measure_robustness,
+    predict_rows,
+    print_report,
+)
+from speech_emotion.models.loading import new_classifier
+
+TRAINING = {
+    "command": "accelerate launch train.py --model cnn",
+    "base": "cnn",
+    "distillation": None,
+    "data": "8 clips of 2 speakers (ravdess)",
+    "speakers": ["ravdess-03", "ravdess-06"],
+    "seed": 1,
+    "temperature": 2.0,
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(small_dataset):
+    return open_dataset(str(small_dataset))
+
+
+@pytest.fixture(scope="module")
+def folder(dataset, tmp_path_factory):
+    """An untrained CNN of all eight classes."""
+    folder = tmp_path_factory.mktemp("models") / "measured"
+    labels = dataset["test"].features["emotion"].names
+    model, extractor, _ = new_classifier("cnn", labels, {"widths": [8, 8]})
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder, dataset):
+    return evaluate_folder(folder, dataset, TRAINING)
+
+
+@pytest.fixture(scope="module")
+def card(report, folder):
+    return (folder / "README.md").read_text()
+
+
+def test_the_report_on_disk_is_what_was_returned_and_says_how_it_came_to_be(report, folder):
+    assert json.loads((folder / "report.json").read_text()) == report
+    assert report["clips"] == sum(map(sum, report["confusion_matrix"])) == 6
+    assert report["speakers"] == ["ravdess-01", "savee-DC"]
+    assert (report["split"], report["seed"]) == ("test", 0)
+    assert "pytest" in report["command"]
+    assert report["training"] == TRAINING
+
+
+def test_a_model_that_heard_a_test_speaker_is_not_measured(folder, dataset):
+    with pytest.raises(ValueError, match="trained on speakers of the test split: savee-DC"):
+        evaluate_folder(folder, dataset, TRAINING | {"speakers": ["ravdess-03", "savee-DC"]})
+
+
+def test_groups_add_up_and_tell_who_it_works_worse_for(dataset):
+    rows, labels = dataset["test"], dataset["test"].features["emotion"].names
+    truth = np.array(rows["emotion"])
+    wrong = np.array(rows["corpus"]) == "savee"
+    logits = np.eye(len(labels))[np.where(wrong, 0, truth)]
+    report = measure(logits, truth, rows, labels)
+    groups = report["groups"] | report["by_channel"] | report["by_gender"]
+    assert list(report["groups"]) == ["ravdess speech", "savee speech"]
+    assert {name: own["uar"] for name, own in groups.items() if own["speakers"] == 1} == {
+        "ravdess speech": 1.0, "ravdess male": 1.0, "savee speech": 0.0, "savee male": 0.0,
+    }  # fmt: skip
+    assert groups["male"] == groups["speech"] == {"clips": 6, "speakers": 2, **report["overall"]}
+    assert report["overall"]["interval"]["uar"] == [0.0, 1.0]
+    assert groups["savee speech"]["interval"] is None
+    assert (
+        report["by_speaker"]["savee-DC"] | {"clips": 2, "gender": "male", "uar": 0.0}
+        == (report["by_speaker"]["savee-DC"])
+    )
+    happy = report["per_class"]["happy"]
+    assert (happy["clips"], happy["precision"], happy["recall"]) == (3, 1.0, pytest.approx(2 / 3))
+    assert happy["interval"]["recall"] == [0.0, 1.0]
+    assert report["per_class"]["calm"]["recall"] is report["per_class"]["calm"]["interval"]["recall"] is None
+
+
+def test_calibration_and_threshold_are_those_of_the_folder(report, folder, dataset):
+    classifier = EmotionClassifier.from_pretrained(folder)
+    logits, truth = {}, {}
+    for split in ("validation", "test"):
+        logits[split] = predict_rows(classifier, dataset[split])
+        truth[split] = np.array(dataset[split]["emotion"])
+    assert report["threshold"] == pytest.approx(choose_threshold(logits["validation"], truth["validation"]))
+    for split in ("validation", "test"):
+        own = selective_accuracy(logits[split], truth[split], report["threshold"])
+        assert {name: report["selective"][split][name] for name in own} == pytest.approx(own)
+    calibration = report["calibration"]
+    assert calibration["ece"] == pytest.approx(
+        expected_calibration_error(reliability(logits["test"], truth["test"]))
+    )
+    before = expected_calibration_error(reliability(2.0 * logits["validation"], truth["validation"]))
+    assert calibration["validation"]["ece_before"] == pytest.approx(before)
+    assert sum(own["clips"] for own in calibration["bins"]) == report["clips"]
+
+
+def test_robustness_starts_from_the_clean_score(report):
+    robustness = report["robustness"]
+    assert robustness["clean"] == {
+        name: report["overall"][name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")
+    }
+    noises = [f"{noise}, {snr} dB" for noise in ("white noise", "babble") for snr in (20, 10, 0)]
+    assert list(robustness) == ["clean", *noises, "telephone", "MP3, 32 kbit/s"]
+
+
+def test_a_lone_speaker_hears_no_babble(folder, dataset):
+    rows = dataset["test"].filter(lambda speaker: speaker == "savee-DC", input_columns="speaker")
+    classifier = EmotionClassifier.from_pretrained(folder)
+    conditions = measure_robustness(classifier, rows, predict_rows(classifier, rows))
+    assert len(conditions) == 6
+    assert not any("babble" in name for name in conditions)
+
+
+def test_a_degraded_clip_reaches_the_model(folder, dataset):
+    rows = dataset["test"]
+    classifier = EmotionClassifier.from_pretrained(folder)
+    seen = {}
+    quiet = predict_rows(classifier, rows, change=lambda audio, index: seen.setdefault(index, audio[:8000]))
+    assert sorted(seen) == list(range(len(rows)))
+    expected = classifier.logits([read_clip(row)[:8000] for row in rows])
+    np.testing.assert_allclose(quiet, expected, atol=1e-4)
+
+
+def test_the_evaluator_of_evaluate_agrees_with_ours(report, folder, dataset):
+    assert report["pipeline"]["clips"] == 6
+    own = report["pipeline"]["classifier"]
+    assert {name: report["pipeline"][name] for name in own} == own
+    rows = dataset["test"]
+    long = [5.01 if index == 2 else 1.0 for index in range(len(rows))]
+    rows = rows.remove_columns("duration").add_column("duration", long)
+    truth = np.array(rows["emotion"])
+    assert measure_pipeline(folder, rows, np.eye(8)[truth])["classifier"]["uar"] == 1.0
+    assert measure_pipeline(folder, rows, np.eye(8)[truth])["clips"] == 5
+
+
+def test_pictures_are_drawn_and_shown_by_the_card(folder, card):
+    shown = re.findall(r"!\[.+\]\((.+)\)", card)
+    assert sorted(shown) == ["confusion_matrix.png", "coverage.png", "reliability.png"]
+    assert all((folder / name).stat().st_size > 10_000 for name in shown)
+
+
+def test_the_card_is_filled_and_its_numbers_are_the_reports(report, card):
+    assert not re.search(r"[{}]|\bNone\b|\bnan\b", re.sub("```.+?```", "", card, flags=re.DOTALL))
+    assert unknown_numbers(card, report) == set()
+    assert unknown_numbers(card + "77.77%", report) == {"77.77"}
+
+
+def test_the_hub_understands_the_cards_header(card, report):
+    data = ModelCard(card).data
+    assert (data.pipeline_tag, data.library_name) == ("audio-classification", "transformers")
+    # names of corpora are no datasets of the hub
+    assert (data.license, data.language, data.datasets) == ("cc-by-nc-sa-4.0", "en", None)
+    results = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert results["Unweighted average recall"] == report["overall"]["uar"]
+    assert all(result.dataset_split == "test" for result in data.eval_results)
+
+
+def test_the_cards_example_runs(card, folder, tmp_path, monkeypatch, capsys):
+    write_wav(tmp_path / "clip.wav", voice())
+    (tmp_path / folder.name).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.+?)```", card, re.DOTALL)[1], {})
+    assert capsys.readouterr().out.count("'label'") == 8
+
+
+def test_measuring_again_prints_the_scores_and_keeps_how_it_was_trained(
+    report, folder, small_dataset, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", ["evaluation", str(folder), "--data", str(small_dataset)])
+    main()
+    printed = capsys.readouterr().out
+    assert all(
+        name in printed
+        for name in (*report["groups"], *report["by_gender"], "always 'happy'", "babble, 0 dB", "telephone")
+    )
+    again = json.loads((folder / "report.json").read_text())
+    assert again["training"] == TRAINING
+    assert again["overall"] == report["overall"]
+    assert again["robustness"]["babble, 0 dB"] == report["robustness"]["babble, 0 dB"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"), [("none", "There is no dataset 'none'"), (None, "has no report.json")]
+)
+def test_what_cannot_be_measured_ends_in_a_sentence(data, sentence, folder, report, tmp_path, monkeypatch):
+    arguments = [str(folder), "--data", data] if data else [str(tmp_path)]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sys, "argv", ["evaluation", *arguments])
+    with pytest.raises(SystemExit, match=sentence):
+        main()
+
+
+def test_a_quick_report_leaves_out_what_takes_long(folder, dataset, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "quick")
+    report = evaluate_folder(tmp_path / "quick", dataset, TRAINING, quick=True)
+    assert report["robustness"] is report["pipeline"] is None
+    print_report(report)
+    card = (tmp_path / "quick" / "README.md").read_text()
+    assert "telephone" not in card + capsys.readouterr().out
+    assert "stock pipeline" not in card
+    assert "## Licences" in card
+
+
+@pytest.mark.parametrize(
+    ("speakers", "sentence"),
+    [(["ravdess-03"], "none of them either"), (["ravdess-03", "savee-DC"], "savee-DC")],
+)
+def test_the_card_says_whom_the_distillation_heard(report, speakers, sentence):
+    distillation = {"command": "python distill.py", "speakers": speakers}
+    card = fill_card(report | {"training": TRAINING | {"distillation": distillation}})
+    assert f"which uses no labels, heard {sentence}." in card
+    assert "python distill.py\naccelerate launch" in card
+    assert "distillation" not in fill_card(report)
+
+
+def test_the_card_says_who_taught_a_cnn(report):
+    distillation = {"command": "python distill.py", "speakers": []}
+    taught = {"teacher": "outputs/distilled", "distillation": distillation}
+    card = fill_card(report | {"training": TRAINING | taught})
+    assert "the states of a larger encoder, `outputs/distilled`," in card
+    assert "The teacher's distillation, which uses no labels, heard none of them either." in card
+    assert "larger encoder" not in fill_card(report)
+
+
+def test_shares_in_the_card():
+    assert doctest.testmod(card_module).failed == 0

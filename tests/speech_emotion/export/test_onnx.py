@@ -1,0 +1,305 @@
+import json
+import resource
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import ROOT, speak, voice
+from torch import nn
+from transformers import (
+    HubertConfig,
+    HubertForSequenceClassification,
+    Wav2Vec2Config,
+    Wav2Vec2ForSequenceClassification,
+)
+
+from speech_emotion import EmotionClassifier
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.dataset import open_dataset
+from speech_emotion.export.onnx import LeanConv, check_parity, find_products, main, make_product, streamline
+from speech_emotion.inference import backends
+from speech_emotion.inference.backends import ExportError, OnnxBackend, TorchBackend, choose_backend, probe
+from speech_emotion.models.loading import load_classifier, new_classifier
+
+SIZES = {
+    "hidden_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 256,
+    "conv_dim": (16, 24, 16), "conv_kernel": (80, 1, 8), "conv_stride": (40, 1, 8), "num_labels": 3,
+    "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(encoder_folder, small_dataset, tmp_path_factory):
+    """A classifier in miniature with its exports."""
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    labels = open_dataset(str(small_dataset))["train"].features["emotion"].names
+    model, extractor, _ = new_classifier(encoder_folder, labels, {"classifier_proj_size": 512})
+    model.save_pretrained(folder)
+    extractor.save_pretrained(folder)
+    main([str(folder), "--data", str(small_dataset)])
+    return folder
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_an_export_answers_like_its_checkpoint_and_says_who_answered(folder):
+    exported = EmotionClassifier.from_pretrained(folder)
+    checkpoint = EmotionClassifier(*load_classifier(folder))
+    clips = [voice(seconds=0.5), voice(200, seconds=5), voice(300, seconds=12.3)]
+    np.testing.assert_allclose(exported.logits(clips), checkpoint.logits(clips), atol=0.05)
+    assert exported.predict_speech(clips)[0].engine == "ONNX Runtime int8"
+    assert checkpoint.predict_speech(clips)[0].engine == "PyTorch"
+    assert exported.logits([]).shape == (0, 8)
+    report = json.loads((folder / "export.json").read_text())
+    assert report["clips"] == 6
+    assert set(report["parity"]) == {"model_int8.onnx", "model.onnx"}
+    assert report["parity"]["model.onnx"]["agreement"] == 1.0
+    assert not [path.name for path in folder.iterdir() if path.is_dir()]
+
+
+def test_a_clip_is_answered_alike_whatever_comes_with_it(folder):
+    classifier = EmotionClassifier.from_pretrained(folder)
+    clips = [speak(seconds=1), 3 * speak(220, seconds=4), speak(90, seconds=2.5)]
+    np.testing.assert_array_equal(
+        classifier.logits(clips), np.concatenate([classifier.logits([clip]) for clip in clips])
+    )
+
+
+def test_int8_is_in_the_one_and_not_in_the_other(folder):
+    kinds = {
+        file: {node.op_type for node in onnx.load(folder / file).graph.node}
+        for file in ("model.onnx", "model_int8.onnx")
+    }
+    assert "MatMulInteger" not in kinds["model.onnx"]
+    assert "MatMulInteger" in kinds["model_int8.onnx"]
+    assert find_products(folder / "model.onnx")
+
+
+def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(copy, capsys):
+    (copy / "model_int8.onnx").unlink()
+    assert choose_backend(*load_classifier(copy)).name == "ONNX Runtime"
+    (copy / "model.onnx").unlink()
+    assert choose_backend(*load_classifier(copy)).name == "PyTorch"
+    assert capsys.readouterr().out == ""
+
+
+def test_an_export_of_another_checkpoint_is_passed_over(copy, capsys):
+    model, extractor = load_classifier(copy)
+    with torch.no_grad():
+        model.classifier.bias += 1
+    model.save_pretrained(copy)
+    assert choose_backend(model, extractor).name == "PyTorch"
+    assert "was made of another checkpoint: export it again." in capsys.readouterr().out
+
+
+def test_a_damaged_export_is_passed_over(copy, capsys):
+    for file in ("model.onnx", "model_int8.onnx"):
+        (copy / file).write_bytes((copy / file).read_bytes()[:5000])
+    assert choose_backend(*load_classifier(copy)).name == "PyTorch"
+    assert capsys.readouterr().out.count("cannot be run") == 2
+
+
+def test_a_processor_that_computes_otherwise_is_found_out(copy):
+    model = onnx.load(copy / "model_int8.onnx")
+    [facts] = [each for each in model.metadata_props if each.key == "probe"]
+    facts.value = json.dumps((np.array(json.loads(facts.value)) + 0.2).tolist())
+    onnx.save(model, copy / "model_int8.onnx")
+    with pytest.raises(ExportError, match=r"other numbers on this processor, off by 0\.20"):
+        load_export(copy)
+
+
+def load_export(folder):
+    model, extractor = load_classifier(folder)
+    weights, classes = folder / "model.safetensors", model.config.num_labels
+    return OnnxBackend(folder / "model_int8.onnx", "int8", extractor, weights, classes)
+
+
+@pytest.mark.parametrize("fault", ["fewer classes", "one length alone", "no numbers"])
+def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
+    model = onnx.load(copy / "model_int8.onnx")
+    make = onnx.helper.make_node
+    for node in model.graph.node:
+        node.output[:] = [{"logits": "honest"}.get(output, output) for output in node.output]
+    if fault == "fewer classes":
+        numbers = [onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [1], [1])]
+        added = [make("ReduceMax", ["honest", "one"], ["logits"], keepdims=1)]
+    elif fault == "one length alone":
+        numbers = [onnx.helper.make_tensor("length", onnx.TensorProto.INT64, [2], [1, 16_000])]
+        added = [
+            make("Reshape", ["input_values", "length"], ["second"]),
+            make("ReduceMax", ["second"], ["loudest"], keepdims=0),
+            make("Sub", ["loudest", "loudest"], ["zero"]),
+            make("Add", ["honest", "zero"], ["logits"]),
+        ]
+    else:
+        numbers = []
+        added = [make("Sub", ["honest", "honest"], ["zeros"]), make("Log", ["zeros"], ["logits"])]
+    model.graph.initializer.extend(numbers)
+    model.graph.node.extend(added)
+    onnx.save(model, copy / "model_int8.onnx")
+    with pytest.raises(ExportError, match=r"cannot be run|does not give a number for each"):
+        load_export(copy)
+
+
+def loop_for_ever(file: Path, longest: int) -> None:
+    """Let an export go on without end for sound of more samples than the longest."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Sin", ["number"], ["another"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", kinds.INT64, []),
+            helper.make_tensor_value_info("go", kinds.BOOL, []),
+            helper.make_tensor_value_info("number", kinds.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", kinds.BOOL, []),
+            helper.make_tensor_value_info("another", kinds.FLOAT, []),
+        ],
+    )
+    model = onnx.load(file)
+    for node in model.graph.node:
+        node.output[:] = [{"logits": "honest"}.get(output, output) for output in node.output]
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("rounds", kinds.INT64, [], [10**15]),
+            helper.make_tensor("longest", kinds.INT64, [], [longest]),
+            helper.make_tensor("zero", kinds.FLOAT, [], [0.0]),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("Size", ["input_values"], ["samples"]),
+            helper.make_node("Greater", ["samples", "longest"], ["start"]),
+            helper.make_node("Loop", ["rounds", "start", "zero"], ["same"], body=body),
+            helper.make_node("Add", ["honest", "same"], ["logits"]),
+        ]
+    )
+    onnx.save(model, file)
+
+
+def test_an_export_that_never_ends_is_ended(copy, monkeypatch):
+    monkeypatch.setattr(backends, "RUN_SECONDS", 1)
+    loop_for_ever(copy / "model_int8.onnx", longest=0)
+    with pytest.raises(ExportError, match="cannot be run"):
+        load_export(copy)
+
+
+def test_an_export_that_fails_only_once_it_serves_is_given_up_for_the_checkpoint(copy, monkeypatch, capsys):
+    monkeypatch.setattr(backends, "RUN_SECONDS", 1)
+    loop_for_ever(copy / "model_int8.onnx", longest=2 * SAMPLE_RATE)  # what it is tried on has so many
+    classifier, expected = EmotionClassifier.from_pretrained(copy), EmotionClassifier(*load_classifier(copy))
+    assert classifier.engine.name == "ONNX Runtime int8"
+    clip = probe()[:SAMPLE_RATE]
+    assert classifier.predict_speech([clip])[0].engine == "ONNX Runtime int8"
+    [given], [right] = [each.predict_speech([np.tile(clip, 3)]) for each in (classifier, expected)]
+    assert (given.engine, given.probabilities) == ("PyTorch", right.probabilities)
+    assert classifier.predict_speech([clip])[0].engine == "PyTorch"
+    assert "ONNX Runtime int8 failed: " in capsys.readouterr().out
+
+
+def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):
+    with (copy / "model_int8.onnx").open("ab") as file:
+        file.truncate(2 * (copy / "model.safetensors").stat().st_size + 1_000_001)
+    with pytest.raises(ExportError, match="larger than any export of the checkpoint beside it"):
+        load_export(copy)
+
+
+def test_an_export_that_asks_for_more_memory_than_there_is_to_have_gets_none(copy):
+    """A gigabyte of numbers out of a graph of a few bytes, at home in ours: everything else is true."""
+    model = onnx.load(copy / "model_int8.onnx")
+    make = onnx.helper.make_node
+    size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [1], [10**9])
+    for node in model.graph.node:
+        node.output[:] = [{"logits": "modest"}.get(output, output) for output in node.output]
+    model.graph.node.extend(
+        [
+            make("Constant", [], ["size"], value=size),
+            make("ConstantOfShape", ["size"], ["huge"]),
+            make("ReduceMax", ["huge"], ["zero"], keepdims=0),
+            make("Add", ["modest", "zero"], ["logits"]),
+        ]
+    )
+    onnx.save(model, copy / "model_int8.onnx")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ExportError, match="Available memory"):
+        load_export(copy)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        (Wav2Vec2ForSequenceClassification, Wav2Vec2Config),
+        (HubertForSequenceClassification, HubertConfig),
+    ],
+)
+def test_a_streamlined_network_computes_the_same(family, config, norm):
+    torch.manual_seed(0)
+    stable = norm == "layer"
+    model = family(config(**SIZES, feat_extract_norm=norm, do_stable_layer_norm=stable)).eval()
+    waves = torch.randn(2, 12_345)
+    with torch.no_grad():
+        expected = model(waves).logits
+        streamline(model)
+        torch.testing.assert_close(model(waves).logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_convolution_loses_only_channels_and_taps_that_are_zero():
+    conv = nn.Conv1d(16, 16, 9, padding=4, groups=4)
+    with torch.no_grad():
+        conv.weight[:, 1:3] = 0
+        conv.weight[:, :, 6:] = 0
+        lean, hidden = LeanConv(conv), torch.randn(2, 16, 40)
+        assert lean.weight.shape == (16, 2, 6)
+        torch.testing.assert_close(lean(hidden), conv(hidden))
+
+
+def test_exports_that_answer_otherwise_are_refused():
+    truth = np.arange(200) % 4
+    expected = np.eye(4)[truth] * 5
+    other = expected.copy()
+    other[:3] = np.roll(expected[:3], 1, axis=1)
+    assert check_parity("model.onnx", expected, expected, truth)["agreement"] == 1.0
+    with pytest.raises(ExportError, match=r"model\.onnx does not answer like the checkpoint"):
+        check_parity("model.onnx", other, expected, truth)
+
+
+def test_what_cannot_be_exported_is_said_in_a_sentence(tmp_path, small_dataset):
+    with pytest.raises(SystemExit, match="cannot be loaded"):
+        main([str(tmp_path), "--data", str(small_dataset)])
+    with pytest.raises(SystemExit, match="There is no dataset"):
+        main([str(tmp_path), "--data", str(tmp_path / "gone")])
+
+
+def test_the_shipped_export_is_of_the_shipped_checkpoint_and_answers_like_it():
+    folder = ROOT / "models" / "wav2vec2"
+    classifier = EmotionClassifier.from_pretrained(folder)
+    assert classifier.engine.name == "ONNX Runtime int8"
+    clips = [speak(100 + 40 * number, seconds=2 + number / 2, seed=number) for number in range(4)]
+    logits, expected = classifier.logits(clips), TorchBackend(*load_classifier(folder)).run(clips)
+    assert np.abs(logits - expected).mean() < 0.2
+    parity = json.loads((folder / "export.json").read_text())["parity"]["model_int8.onnx"]
+    assert parity["agreement"] >= 0.99
+    assert parity["uar"] == pytest.approx(parity["checkpoint_uar"], abs=0.005)
+
+
+def test_outputs_that_are_multiples_of_one_another_share_a_product():
+    conv, frames = nn.Conv1d(30, 40, 2), torch.randn(3, 7, 60)
+    with torch.no_grad():
+        conv.weight[5:] = conv.weight[:5].repeat(7, 1, 1) * torch.arange(-10, 25)[:, None, None]
+        product = make_product(conv)
+        assert [layer.weight.shape for layer in product] == [(5, 60), (40, 5)]
+        weight = conv.weight.transpose(1, 2).flatten(1)
+        torch.testing.assert_close(product(frames), frames @ weight.T + conv.bias, atol=1e-4, rtol=1e-4)
+        assert isinstance(make_product(nn.Conv1d(30, 40, 2)), nn.Linear)

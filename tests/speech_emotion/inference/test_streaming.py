@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from conftest import pause, speak
+
+from speech_emotion import AudioError, EmotionClassifier
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.inference.streaming import WINDOW_SECONDS, StreamingClassifier
+
+
+@pytest.fixture(scope="module")
+def classifier(cnn_folder):
+    return EmotionClassifier.from_pretrained(cnn_folder)
+
+
+def listen(
+    ear: StreamingClassifier, classifier, audio: np.ndarray, rate: int = SAMPLE_RATE
+) -> list[dict | None]:
+    answers = []
+    for start in range(0, audio.size, rate // 2):
+        ear.push(classifier, audio[start : start + rate // 2], rate)
+        answers.append(ear.probabilities)
+    return answers
+
+
+def test_a_pause_is_silence_and_a_voice_has_an_emotion(classifier):
+    ear = StreamingClassifier()
+    audio = np.concatenate([pause(1.5), speak(seconds=3), pause(2), speak(seconds=2)])
+    answers = listen(ear, classifier, audio)
+    assert answers[:3] == [None] * 3
+    assert all(answers[5:9])
+    assert answers[11:13] == [None] * 2
+    assert answers[-1]
+    assert sum(answers[-1].values()) == pytest.approx(1)
+    assert ear.heard.size == WINDOW_SECONDS * SAMPLE_RATE
+
+
+def test_the_answer_is_that_of_the_last_seconds_when_the_voice_stays_alike(classifier):
+    ear, audio = StreamingClassifier(), np.tile(speak(seconds=3), 4)
+    last = listen(ear, classifier, audio)[-1]
+    [expected] = classifier.predict_speech([audio[-3 * SAMPLE_RATE :]])
+    assert last == pytest.approx(expected.probabilities, abs=0.1)
+
+
+def test_a_browsers_integers_at_48_khz_are_heard_alike(classifier):
+    audio = speak(seconds=3)
+    fast = np.repeat(audio, 3)
+    stereo = np.stack([fast, fast], axis=1)
+    ear = StreamingClassifier()
+    for start in range(0, len(stereo), 24_000):
+        ear.push(classifier, (stereo[start : start + 24_000] * 32_767).astype(np.int16), 48_000)
+    assert ear.probabilities
+    assert 0 < ear.milliseconds[-1] < 5000
+
+
+def test_damaged_sound_is_refused_in_a_sentence(classifier):
+    with pytest.raises(AudioError, match="not numbers"):
+        StreamingClassifier().push(classifier, np.full(800, np.nan, np.float32), SAMPLE_RATE)

@@ -1,0 +1,68 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from speech_emotion.models.folder import load_report
+from speech_emotion.models.loading import ModelError, load_classifier, new_classifier
+
+
+def test_a_new_head_is_made_on_a_pretrained_encoder_and_only_it_is_new(encoder_folder):
+    model, _, new = new_classifier(encoder_folder, ["happy", "sad"], {"use_weighted_layer_sum": True})
+    assert model.config.id2label == {0: "happy", 1: "sad"}
+    heads = ("classifier", "projector", "layer_weights")
+    assert new == {name for name, _ in model.named_parameters() if name.startswith(heads)}
+
+
+def test_a_classifier_without_its_head_is_an_error(encoder_folder):
+    with pytest.raises(ModelError, match=r"lacks weights, .* classifier.bias"):
+        load_classifier(encoder_folder)
+
+
+def test_a_head_of_another_size_is_an_error(cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights | {"classifier.bias": torch.zeros(5)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_classifier(tmp_path)
+
+
+def test_pickled_weights_are_refused(cnn_folder, tmp_path):
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((cnn_folder / name).read_bytes())
+    torch.save(load_file(cnn_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [b"version https://git-lfs.github.com/spec/v1\n", b"\0" * 4000])
+def test_damaged_weights_are_refused(damaged, cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(damaged)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_classifier(tmp_path)
+
+
+def test_another_sampling_rate_is_refused(cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings | {"sampling_rate": 8000}))
+    with pytest.raises(ModelError, match="8000 Hz"):
+        load_classifier(tmp_path)
+
+
+def test_a_folder_that_is_none_is_an_error_with_its_name(tmp_path):
+    with pytest.raises(ModelError, match="empty-folder"):
+        load_classifier(tmp_path / "empty-folder")
+
+
+def test_a_report_is_optional(cnn_folder, tmp_path):
+    assert load_report(str(cnn_folder)) is None
+    (tmp_path / "report.json").write_text('{"clips": 3}')
+    assert load_report(str(tmp_path)) == {"clips": 3}
+    (tmp_path / "report.json").write_text("{")
+    assert load_report(str(tmp_path)) is None

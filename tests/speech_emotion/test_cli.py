@@ -1,0 +1,86 @@
+"""The command line."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, pause, speak, write_wav
+
+from speech_emotion import EmotionClassifier
+from speech_emotion.cli import main
+from speech_emotion.inference.batch import classify_files, find_recordings, to_csv
+
+
+@pytest.fixture
+def hear(cnn_folder, capsys):
+    def hear(*arguments) -> str:
+        main([*map(str, arguments), "--model", str(cnn_folder)])
+        return capsys.readouterr().out
+
+    return hear
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_wav(tmp_path / "calls" / "b.wav", speak())
+    write_wav(tmp_path / "calls" / "inner" / "c.WAV", speak(200))
+    write_wav(tmp_path / "calls" / "a.flac", pause(2))
+    (tmp_path / "calls" / "broken.mp3").write_bytes(b"no sound at all")
+    (tmp_path / "calls" / "notes.txt").write_text("not asked for")
+    return tmp_path / "calls"
+
+
+def test_a_clip_gets_a_sentence_or_json(hear, cnn_folder, folder):
+    expected = EmotionClassifier.from_pretrained(cnn_folder).predict(folder / "b.wav")
+    assert hear(folder / "b.wav") == f"b.wav: {expected.label} ({expected.confidence:.0%})\n"
+    answer = json.loads(hear(folder / "b.wav", "--json"))
+    assert answer["label"] == expected.label
+    assert answer["probabilities"] == pytest.approx(expected.probabilities)
+
+
+def test_a_folder_gets_a_row_for_each_recording_and_one_bad_file_stops_nothing(hear, folder, tmp_path):
+    main([str(folder), "--output", str(tmp_path / "out.csv")])
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [row["file"] for row in rows] == ["a.flac", "b.wav", "broken.mp3", "inner/c.WAV"]
+    assert "only silence" in rows[0]["error"]
+    assert "not audio" in rows[2]["error"]
+    assert rows[1]["error"] == ""
+    shares = [float(value) for name, value in rows[1].items() if name in ("angry", "happy", "sad")]
+    assert max(shares) <= float(rows[1]["confidence"]) <= 1
+
+
+def test_a_timeline_is_csv_or_json(hear, tmp_path):
+    call = write_wav(tmp_path / "call.wav", np.concatenate([pause(1), speak(), pause(1), speak(), pause(1)]))
+    rows = list(csv.DictReader(io.StringIO(hear(call, "--timeline"))))
+    whole = json.loads(hear(call, "--timeline", "--json"))
+    assert [float(row["start"]) for row in rows] == [each["start"] for each in whole["segments"]]
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("broken.mp3", "not audio"), ("gone.wav", "cannot be read"), ("empty", "no recording in")],
+)
+def test_what_cannot_be_judged_is_a_sentence_and_status_1(folder, name, sentence):
+    (folder / "empty").mkdir()
+    command = [sys.executable, "-m", "speech_emotion", folder / name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_a_spreadsheet_would_calculate_is_quoted(cnn_folder, tmp_path):
+    path = write_wav(tmp_path / "=1+1.wav", speak())
+    [row] = classify_files(EmotionClassifier.from_pretrained(cnn_folder), [(path.name, path)])
+    assert row["file"] == "=1+1.wav"
+    assert next(csv.DictReader(io.StringIO(to_csv([row]))))["file"] == "'=1+1.wav"
+
+
+def test_recordings_are_found_by_their_names(folder):
+    assert [path.name for path in find_recordings(folder)] == ["a.flac", "b.wav", "broken.mp3", "c.WAV"]
