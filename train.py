@@ -45,7 +45,7 @@ from transformers import (
 from transformers.trainer_utils import IntervalStrategy
 from transformers.utils import CONFIG_NAME
 
-from data_prep.splits import resplit
+from data_prep.splits import SPLITS, resplit
 from speech_emotion.atomic import atomic_directory, atomic_write, check_place, format_os_error
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.dataset import choose_corpora, open_dataset
@@ -236,7 +236,7 @@ def run(recipe: Recipe, args: Arguments) -> None:
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     for protocol, splits in runs.items():
-        if missing := set(dataset) - set(splits):
+        if missing := set(SPLITS) - set(splits):
             raise SystemExit(f"With {protocol} there is no clip for {' and '.join(sorted(missing))}.")
         if protocol != "random" and set(splits["train"]["speaker"]) & set(splits["test"]["speaker"]):
             raise SystemExit("Speakers are in training and in test: ask for that with --protocol random.")

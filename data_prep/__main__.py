@@ -2,7 +2,7 @@
 
     python -m data_prep download ravdess tess            # the corpora themselves, where everyone may
     python -m data_prep --corpora corpora --output data/emotion
-    python -m data_prep --corpora corpora --own recordings.csv     # with your own: see data_prep/own.py
+    python -m data_prep --corpora corpora --own calls=recordings.csv     # with your own: see data_prep/own.py
     python -m data_prep --hub_dataset NAME                         # a dataset with audio and labels alone
     python -m data_prep explore data/emotion                       # pictures of the result
 
@@ -12,22 +12,25 @@ of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes 
 """
 
 import argparse
+import json
 import os
+import re
 import sys
 import tempfile
+from collections import defaultdict
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import datasets
 
-from data_prep.build import Skipped, build_dataset, count_reasons, summarise
-from data_prep.corpora import crema_d
-from data_prep.own import UNKNOWN, export_dataset
+from data_prep.build import REPORT, Skipped, build_dataset, count_reasons, summarise
+from data_prep.corpora import CORPORA, crema_d
+from data_prep.own import FACTS, Source, export_dataset, parse_source
 from data_prep.publish import publish
-from data_prep.splits import PROTOCOLS, leaks_speakers
-from speech_emotion.audio.silence import TRIM_DB
+from data_prep.splits import PROTOCOLS
 from speech_emotion.hub import PublishError
 from speech_emotion.labels import SCHEMES
 
@@ -64,7 +67,9 @@ def build() -> None:
                 scratch = tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".hub_dataset-")
                 columns = (args.audio_column, args.label_column, args.speaker_column)
                 folder = Path(stack.enter_context(scratch))
-                args.own.append(export_dataset(args.hub_dataset, folder, *columns))
+                args.own.append(str(export_dataset(args.hub_dataset, folder, *columns)))
+            sources = read_sources(args)
+            named = read_named(args.corpus)
             dataset, skipped = build_dataset(
                 args.corpora,
                 args.output,
@@ -72,11 +77,13 @@ def build() -> None:
                 trim_db=args.trim_db or None,
                 seed=args.seed,
                 workers=args.workers,
-                own_sources=args.own,
+                own_sources=sources,
                 crema_d_label=args.crema_d_label,
                 protocol=args.protocol,
                 strict=args.strict,
                 window_seconds=args.window_seconds,
+                named=named,
+                train_on=args.train,
             )
     except ValueError as error:
         raise SystemExit(str(error)) from error
@@ -89,7 +96,7 @@ def build() -> None:
         raise SystemExit(f"Interrupted. {UNTOUCHED}") from error
     print(summarise(dataset))
     print_skipped(skipped)
-    print_protocol(dataset, args.protocol)
+    print_notes(args.output)
     print(f"Saved to {args.output}")
     if args.push_to_hub:
         try:
@@ -108,9 +115,26 @@ def parse_args() -> argparse.Namespace:
         help="folder that holds the corpora (default: corpora, if nothing else is given)",
     )  # fmt: skip
     parser.add_argument(
-        "--own", type=Path, action="append", default=[], metavar="FOLDER_OR_TABLE",
+        "--own", action="append", default=[], metavar="[NAME=]TABLE",
         help="recordings of your own: a .csv or .jsonl table with path and emotion, or folders named after "
-        "emotions; may be given several times",
+        "emotions; NAME names the corpus; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--unlabelled", action="append", default=[], metavar="[NAME=]TABLE",
+        help="the same without emotions, for plain talk to count false alarms on: split aside, never trains",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME.COLUMN=VALUE",
+        help="a fact of all recordings of such a table whose rows leave it empty, as in mine.language=de",
+    )  # fmt: skip
+    parser.add_argument(
+        "--corpus", action="append", default=[], metavar="NAME=FOLDER",
+        help="state which corpus a folder under --corpora holds, where file names do not tell: "
+        f"{', '.join(CORPORA)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--train", nargs="+", default=[], metavar="CORPUS",
+        help="train on these corpora whole, though they would only test or be set aside",
     )  # fmt: skip
     parser.add_argument(
         "--hub_dataset", metavar="NAME", help="any dataset that load_dataset opens: hub id or folder"
@@ -123,8 +147,9 @@ def parse_args() -> argparse.Namespace:
         "--scheme", choices=SCHEMES, default="core8", help="label scheme (default: %(default)s)"
     )
     parser.add_argument(
-        "--trim_db", type=float, default=TRIM_DB,
-        help="trim silence this far below the loudest frame, in dB; 0 leaves it in (default: %(default)g)",
+        "--trim_db", type=float, default=0,
+        help="trim silence at both ends this far below the loudest frame, in dB; 0 leaves clips as they lie "
+        "(default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
         "--crema_d_label", choices=crema_d.LABELS, default="intended",
@@ -166,15 +191,55 @@ def print_skipped(skipped: list[Skipped], most: int = 20) -> None:
         print(f"  {skip.path}: {skip.reason}")
 
 
-def print_protocol(dataset: datasets.DatasetDict, protocol: str) -> None:
-    """Say what a reader of figures on this dataset must know about its splits."""
-    if leaks_speakers(protocol):
+def print_notes(output: Path) -> None:
+    """Print what a reader of figures on a dataset must know about its splits."""
+    report = json.loads((output / REPORT).read_text())
+    if report["leaks_speakers"]:
         print("Speakers leak: figures on these splits say little about voices that training has not heard.")
-        return
-    for split, rows in dataset.items():
-        for corpus in sorted(set(rows["corpus"])):
-            if f"{corpus}-{UNKNOWN}" in rows.unique("speaker"):
-                print(f"{corpus} names no speakers: all of it counts as one unknown person's, in {split}.")
+    for corpus, role in report["roles"].items():
+        if role == "test":
+            print(f"{corpus} only tests; --train {corpus} trains on it.")
+        if role == "random":
+            print(f"{corpus} names no speakers: its clips are split at random.")
+    for warning in report["warnings"]:
+        print(f"Warning: {warning}")
+
+
+def read_sources(args: argparse.Namespace) -> list[Source]:
+    """Return the tables and folders of the user's own, with the facts that --set states of them.
+
+    Raises:
+        ValueError: a name that cannot be, or a fact of no such table or column.
+    """
+    facts = defaultdict(list)
+    for text in args.set:
+        match = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.*)", text)
+        if not match or match[2] not in FACTS:
+            known = ", ".join(sorted(FACTS))
+            raise ValueError(f"--set {text} is not NAME.COLUMN=VALUE with a column of {known}.")
+        facts[match[1]].append((match[2], match[3]))
+    given = [(text, True) for text in args.own] + [(text, False) for text in args.unlabelled]
+    sources = [parse_source(text, labelled) for text, labelled in given]
+    if unknown := set(facts) - {source.name for source in sources}:
+        names = ", ".join(source.name for source in sources) or "none"
+        raise ValueError(f"--set names {', '.join(sorted(unknown))}; the tables given are called {names}.")
+    return [replace(source, facts=tuple(facts[source.name])) for source in sources]
+
+
+def read_named(texts: list[str]) -> dict[Path, str]:
+    """Return the corpora that the user has named, by folder.
+
+    Raises:
+        ValueError: no such corpus or folder.
+    """
+    named = {}
+    for text in texts:
+        name, _, folder = text.partition("=")
+        if name not in CORPORA or not Path(folder).is_dir():
+            raise ValueError(f"--corpus {text} is not NAME=FOLDER with a folder that is there and a name of "
+                             f"{', '.join(CORPORA)}.")  # fmt: skip
+        named[Path(folder)] = name
+    return named
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -16,17 +16,20 @@ import soundfile
 from datasets import DatasetDict
 
 from data_prep import checks, own
+from data_prep.balance import find_one_sided
 from data_prep.checks import MIN_SECONDS, Checked, check_audio, pack
-from data_prep.corpora import CORPORA, crema_d
+from data_prep.corpora import crema_d
+from data_prep.find import Recogniser, find_recordings
+from data_prep.own import Source, parse_source
 from data_prep.schema import EXTENSIONS, Clip, Rejected, features
-from data_prep.splits import SPLITS, Row, assign_splits, fold_of, leaks_speakers
+from data_prep.splits import ASIDE, SPLITS, Row, assign_folds, assign_splits, find_roles, leaks_speakers
 from data_prep.spool import Spool, Stored, open_spool
 from data_prep.writer import write_dataset
 from speech_emotion.audio import decoding, silence
-from speech_emotion.audio.silence import TRIM_DB
 from speech_emotion.labels import SCHEMES, map_label
 
 REPORT = "preparation.json"  # beside the splits: settings, and every file left out
+NO_LABEL = "no label"
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,12 @@ class Recording:
     stored: Stored
 
 
-def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
+def find_clips(root: Path, named: Mapping[Path, str] | None = None) -> tuple[list[Clip], list[Skipped]]:
     """Recognise every recording under a folder by its name, whatever the folders are called.
 
     Args:
         root: the folder that holds the corpora.
+        named: corpora that the user has named, by folder.
 
     Returns:
         The clips in the order of their paths, and the audio files that no corpus claims or whose names break
@@ -64,14 +68,11 @@ def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
     """
     clips: dict[str, Clip] = {}
     skipped = []
-    paths = (
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in EXTENSIONS and path.is_file() and not _is_hidden(path.relative_to(root))
-    )
+    paths = find_recordings(root)
+    recogniser = Recogniser(root, paths, named)
     for path in sorted(paths, key=lambda path: (EXTENSIONS.index(path.suffix.lower()), path)):
         try:
-            clip = describe(path)
+            clip = recogniser.describe(path)
         except Rejected as rejected:
             skipped.append(Skipped(path, str(rejected)))
             continue
@@ -83,11 +84,8 @@ def find_clips(root: Path) -> tuple[list[Clip], list[Skipped]]:
     return sorted(clips.values(), key=lambda clip: clip.path), skipped
 
 
-def find_own(sources: Iterable[Path]) -> tuple[list[Clip], list[Skipped]]:
+def find_own(sources: Iterable[Source]) -> tuple[list[Clip], list[Skipped]]:
     """Read tables and folders of the user's own.
-
-    Args:
-        sources: as `data_prep.own.read_source` reads them.
 
     Returns:
         The clips in the order of their rows, and the files whose rows do not make one.
@@ -97,59 +95,52 @@ def find_own(sources: Iterable[Path]) -> tuple[list[Clip], list[Skipped]]:
     """
     clips, skipped, names = [], [], set()
     for source in sources:
-        name = own.corpus_name(source)
-        if name in names:
-            raise ValueError(f"Two sources are called {name}: rename one of them.")
-        names.add(name)
+        if source.name in names:
+            raise ValueError(
+                f"Two sources are called {source.name}: give one of them another name, NAME=TABLE."
+            )
+        names.add(source.name)
         for number, (path, row) in enumerate(own.read_source(source), start=1):
             try:
-                clips.append(own.describe(path, row, name, number))
+                clips.append(own.describe(path, row, source, number))
             except Rejected as rejected:
                 skipped.append(Skipped(path, str(rejected)))
     return clips, skipped
 
 
 def find_labels(clips: list[Clip], scheme: str, crema_d_label: str) -> tuple[dict[str, str], list[Skipped]]:
-    """Give every clip its label: `{id: label}`, and the clips that get none."""
+    """Return labels by the clips' ids, empty for an unlabelled clip, and the clips whose word is left out."""
     labels, skipped = {}, []
     for clip in clips:
         heard = clip.corpus == "crema_d" and crema_d_label == "perceived"
         try:
-            word = crema_d.heard_emotion(clip) if heard else clip.source_emotion
+            word = crema_d.heard_emotion(clip) if heard else clip.policy_word or clip.source_emotion
         except Rejected as rejected:
             skipped.append(Skipped(clip.path, str(rejected)))
             continue
-        if label := map_label(word, scheme):
+        if word is None:
+            labels[clip.id] = ""
+        elif label := map_label(word, scheme):
             labels[clip.id] = label
         else:
             skipped.append(Skipped(clip.path, f"{word!r} has no label in {scheme}"))
     return labels, skipped
 
 
-def describe(path: Path) -> Clip:
-    """Read what a recording's name says, by the corpus whose pattern it matches.
-
-    Raises:
-        Rejected: no corpus names files so, or the name breaks the corpus's own rules.
-    """
-    for corpus in CORPORA.values():
-        if match := corpus.PATTERN.fullmatch(path.stem.lower()):
-            return corpus.describe(path, match)
-    raise Rejected("no corpus names its files like this")
-
-
 def build_dataset(
     root: Path | None,
     output: Path,
     scheme: str = "core8",
-    trim_db: float | None = TRIM_DB,
+    trim_db: float | None = None,
     seed: int = 0,
     workers: int | None = None,
-    own_sources: Iterable[Path] = (),
+    own_sources: Iterable[Source | Path] = (),
     crema_d_label: str = "intended",
     protocol: str = "speakers",
     strict: bool = False,
     window_seconds: float | None = None,
+    named: Mapping[Path, str] | None = None,
+    train_on: Collection[str] = (),
 ) -> tuple[DatasetDict, list[Skipped]]:
     """Merge every corpus under a folder, and sources of one's own, into one dataset on disk.
 
@@ -163,13 +154,15 @@ def build_dataset(
         output: the dataset's folder; a dataset made here before is replaced.
         scheme: the label scheme, a key of `speech_emotion.labels.SCHEMES`.
         trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
-        seed: of the split of corpora without benchmark folds.
+        seed: of what the splits draw.
         workers: processes that decode; by default one per core.
-        own_sources: tables and folders as `data_prep.own.read_source` reads them.
+        own_sources: tables and folders of the user's own.
         crema_d_label: one of `data_prep.corpora.crema_d.LABELS`.
         protocol: how to split, one of `data_prep.splits.PROTOCOLS`.
         strict: a recording that fails a check, or has two labels, is an error.
         window_seconds: cut clips, once they are split, into windows of so many seconds; see `cut_windows`.
+        named: corpora that the user has named, by folder.
+        train_on: corpora that train whole, whatever `data_prep.splits` says of them.
 
     Returns:
         The dataset as `load_from_disk(output)` opens it, and every file left out. The same list is in
@@ -187,32 +180,33 @@ def build_dataset(
         raise ValueError(
             f"Windows must be {2 * MIN_SECONDS:g} s or longer: half a window is the shortest clip."
         )
-    own_sources = list(own_sources)
-    clips, labels, skipped = gather(root, own_sources, scheme, crema_d_label)
-    if clips:  # says before the long decoding that these speakers do not allow a protocol
-        assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed)
+    own_sources = [each if isinstance(each, Source) else parse_source(str(each)) for each in own_sources]
+    clips, labels, skipped = gather(root, own_sources, scheme, crema_d_label, named)
+    if clips:  # a protocol that these speakers do not allow is refused before the long decoding
+        assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed, train_on)
     partial_folder = output.parent / f".{output.name}.partial"
     _recover(output, partial_folder)
     with open_spool(partial_folder, _decoding(trim_db)) as spool:
         try:
             recordings, refused = _decode(clips, labels, spool, trim_db, workers)
             recordings, doubles = drop_duplicates(recordings)
-            folders = [folder for folder in (root, *(source.parent for source in own_sources)) if folder]
+            folders = [folder for folder in (root, *(source.path.parent for source in own_sources)) if folder]
             skipped = [skip.seen_from(folders) for skip in skipped + refused + doubles]
             if strict:
                 _accept_no_loss(skipped)
             if not recordings:
-                places = " or ".join(str(place) for place in (root, *own_sources) if place)
+                places = " or ".join(str(place) for place in (root, *(s.path for s in own_sources)) if place)
                 raise ValueError(f"There is no usable recording in {places}.")
             rows = [_row(item.clip, item.label, item.stored.sha256) for item in recordings]
-            splits = assign_splits(rows, protocol, seed)
+            splits = assign_splits(rows, protocol, seed, train_on)
         except ValueError:
             shutil.rmtree(partial_folder)
             raise
         fresh = partial_folder / "dataset"
+        placed = list(zip(recordings, assign_folds(rows), splits, strict=True))
         by_split = {
-            split: [item for item, its in zip(recordings, splits, strict=True) if its == split]
-            for split in SPLITS
+            split: [(item, fold) for item, fold, its in placed if its == split]
+            for split in (*SPLITS, ASIDE)
             if split in splits
         }
         write_dataset(
@@ -226,8 +220,10 @@ def build_dataset(
             "trim_db": trim_db,
             "window_seconds": window_seconds,
             "protocol": protocol,
-            "leaks_speakers": leaks_speakers(protocol),
+            "leaks_speakers": leaks_speakers(rows, splits),
             "seed": seed,
+            "roles": find_roles([row for row in rows if row.emotion], train_on),
+            "warnings": find_warnings(rows, train_on),
         }
         write_report(fresh / REPORT, report, skipped)
         if output.exists():
@@ -238,10 +234,14 @@ def build_dataset(
 
 
 def gather(
-    root: Path | None, own_sources: list[Path], scheme: str, crema_d_label: str
+    root: Path | None,
+    own_sources: list[Source],
+    scheme: str,
+    crema_d_label: str,
+    named: Mapping[Path, str] | None = None,
 ) -> tuple[list[Clip], dict[str, str], list[Skipped]]:
     """Find the clips that have a label in the scheme, their labels by the clips' ids, and what has none."""
-    clips, skipped = find_clips(root) if root else ([], [])
+    clips, skipped = find_clips(root, named) if root else ([], [])
     own_clips, own_skipped = find_own(own_sources)
     labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
     return (
@@ -303,21 +303,31 @@ def count_reasons(skipped: list[Skipped]) -> dict[str, int]:
 
 
 def summarise(dataset: DatasetDict) -> str:
-    """Lay out clips per corpus, emotion and split as a table."""
+    """Render clips per corpus, emotion and split as a table."""
     frames = []
     for split, rows in dataset.items():
         frame = rows.select_columns(["corpus", "emotion"]).to_pandas()
-        frame["emotion"] = frame["emotion"].map(rows.features["emotion"].int2str)
+        names = rows.features["emotion"].names
+        frame["emotion"] = [names[index] if index >= 0 else NO_LABEL for index in frame["emotion"]]
         frames.append(frame.assign(split=split))
     clips = pd.concat(frames)
-    clips["split"] = pd.Categorical(clips["split"], SPLITS)
+    clips["split"] = pd.Categorical(clips["split"], (*SPLITS, ASIDE))
     table = pd.crosstab([clips["corpus"], clips["split"]], clips["emotion"], margins=True, margins_name="all")
     return table.to_string()
 
 
-def _is_hidden(path: Path) -> bool:
-    # A download under way, or what macOS keeps beside a file.
-    return any(part.startswith(".") for part in path.parts)
+def find_warnings(rows: Sequence[Row], train_on: Collection[str] = ()) -> list[str]:
+    """Return a sentence for every corpus that teaches the label by its microphone, and what becomes of it."""
+    found = find_one_sided([row for row in rows if row.emotion])
+    return [
+        f"{finding.describe(corpus)} "
+        + (
+            "It trains all the same."
+            if corpus in train_on
+            else f"It is set aside; --train {corpus} trains on it."
+        )
+        for corpus, finding in sorted(found.items())
+    ]
 
 
 def _recover(output: Path, partial_folder: Path) -> None:
@@ -352,7 +362,7 @@ def _decode(
 
 
 def _row(clip: Clip, label: str, sha256: str) -> Row:
-    return Row(clip.corpus, clip.speaker, clip.gender, label, sha256)
+    return Row(clip.corpus, clip.speaker, clip.gender, label, sha256, clip.dialogue)
 
 
 def _accept_no_loss(skipped: list[Skipped]) -> None:
@@ -362,10 +372,10 @@ def _accept_no_loss(skipped: list[Skipped]) -> None:
 
 
 def _rows(
-    recordings: list[Recording], spool: Spool, scheme: str, window_seconds: float | None
+    placed: list[tuple[Recording, int | None]], spool: Spool, scheme: str, window_seconds: float | None
 ) -> Iterator[dict]:
     classes = list(SCHEMES[scheme])
-    for recording in recordings:
+    for recording, fold in placed:
         clip, stored = recording.clip, recording.stored
         flac = spool.read(stored)
         pieces = {f"{clip.id}.flac": Checked(flac, stored.sha256, stored.seconds)}
@@ -373,12 +383,12 @@ def _rows(
             windows = cut_windows(flac, window_seconds)
             pieces = {f"{clip.id}-{number}.flac": window for number, window in enumerate(windows)}
         facts = asdict(clip)
-        del facts["path"], facts["id"]
+        del facts["path"], facts["id"], facts["policy_word"]
         for name, piece in pieces.items():
             yield facts | {
                 "audio": {"bytes": piece.flac, "path": name},
-                "emotion": classes.index(recording.label),
+                "emotion": classes.index(recording.label) if recording.label else -1,
                 "duration": piece.seconds,
                 "sha256": piece.sha256,
-                "fold": fold_of(clip.corpus, clip.speaker),
+                "fold": fold,
             }

@@ -2,54 +2,84 @@
 
 A table is CSV or JSON Lines (`.jsonl`), one recording a row, paths from the table's folder:
 
-    path,emotion,speaker,gender
-    clips/0001.wav,angry,anna,female
+    path,emotion,speaker,gender,language
+    clips/0001.wav,angry,anna,female,en
 
-`path` and `emotion` must be there; `speaker` and the other facts of a `Clip` may. In a folder, the name
-`angry/0001.wav` says the emotion and nothing else. An emotion is a word of the label policy
-(`speech_emotion/labels.py`). The name of the table, folder or dataset becomes the name of the corpus.
+`path` and `emotion` must be there. The other facts of a `Clip` may be: `speaker`, `source_emotion` (the
+published word, where `emotion` is already a label), `gender`, `age`, `language`, `channel`, `statement`,
+`dialogue` and so on. Columns of other names are kept together in the dataset's column `extra`. In a folder,
+the name `angry/0001.wav` states the emotion and nothing else. An emotion is a word or a label of the label
+policy (`speech_emotion/labels.py`).
 
-Where no speakers are named, nobody can tell whether two clips are of one person. All of them count as one
-unknown person's, so the default split puts them whole into training.
+`NAME=TABLE` names the corpus; otherwise the table or folder does. A table without emotions comes in as
+unlabelled: its clips have the label -1 and the split `aside`, so that plain talk can be used to count false
+alarms.
+
+Where no speakers are named, nobody can tell whether two clips are of one person. Beside other corpora all of
+them test, and alone they are split at random, which leaks speakers (`data_prep/splits.py`).
 """
 
 import csv
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from datasets import Audio, ClassLabel, Features, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
 from data_prep.corpora import CORPORA
-from data_prep.schema import EXTENSIONS, Clip, Rejected
+from data_prep.find import find_recordings
+from data_prep.schema import Clip, Rejected
+from data_prep.splits import UNKNOWN
 from speech_emotion.labels import POLICY
 
 # A label counts as the first word that becomes it: a table may say bored as well as boredom.
 WORDS = {rule.extended: rule.word for rule in reversed(POLICY.values())} | {word: word for word in POLICY}
-FACTS = {field.name for field in fields(Clip)} - {"path", "id", "corpus", "speaker", "source_emotion"}
+SPECIAL = {"path", "id", "corpus", "speaker", "source_emotion", "dialogue", "extra", "policy_word"}
+FACTS = {field.name for field in fields(Clip)} - SPECIAL
+KNOWN = FACTS | {"path", "emotion", "speaker", "source_emotion", "dialogue"}
 NUMBERS = {"age": lambda text: int(float(text)), "agreement": float}
 GENDERS = {"f": "female", "m": "male"}
-UNKNOWN = "unknown"  # the speaker of all clips where none are named
+CHANNELS = ("speech", "song", "nonspeech")
 
 
-def corpus_name(source: Path) -> str:
-    """Name the corpus after a table or folder.
+@dataclass(frozen=True)
+class Source:
+    """A table or folder of recordings, and the name of its corpus.
+
+    Attributes:
+        path: a `.csv` or `.jsonl` file, or a folder.
+        name: of the corpus, in lower case.
+        labelled: whether its recordings have emotions.
+        facts: values by column, for rows that leave the column empty.
+    """
+
+    path: Path
+    name: str
+    labelled: bool = True
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+def parse_source(text: str, labelled: bool = True, facts: tuple[tuple[str, str], ...] = ()) -> Source:
+    """Read `NAME=TABLE` or `TABLE`.
 
     Raises:
-        ValueError: the name is that of one of the six corpora, whose folds and rules would apply.
+        ValueError: the name is that of a published corpus, whose folds and rules would apply.
     """
-    name = (source.stem if source.is_file() else source.resolve().name).lower()
+    name, equals, path = text.partition("=")
+    if not equals or Path(text).exists():
+        path = text
+        name = Path(text).stem if Path(text).is_file() else Path(text).resolve().name
+    name = _plain(name)
     if name in CORPORA:
-        raise ValueError(f"{source} cannot be called {name}, the name of a published corpus: rename it.")
-    return name
+        raise ValueError(
+            f"{text} cannot be called {name}, the name of a published corpus: give it another name."
+        )
+    return Source(Path(path), name, labelled, facts)
 
 
-def read_source(source: Path) -> list[tuple[Path, dict[str, str]]]:
+def read_source(source: Source) -> list[tuple[Path, dict[str, str]]]:
     """List the recordings of a table or of folders named after emotions.
-
-    Args:
-        source: a `.csv` or `.jsonl` file, or a folder.
 
     Returns:
         For each recording its path and the columns of its row, lower-case names and stripped text.
@@ -57,39 +87,45 @@ def read_source(source: Path) -> list[tuple[Path, dict[str, str]]]:
     Raises:
         ValueError: no such file, no table in it, or a table without `path` or `emotion`.
     """
-    if source.is_dir():
-        files = (path for path in source.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-        return [(path, {"emotion": path.parent.name}) for path in sorted(files)]
-    if not source.is_file():
-        raise ValueError(f"There is no table or folder {source}.")
+    if source.path.is_dir():
+        found = ((path, {"emotion": path.parent.name}) for path in find_recordings(source.path))
+        return [(path, dict(source.facts) | row) for path, row in found]
+    if not source.path.is_file():
+        raise ValueError(f"There is no table or folder {source.path}.")
     rows = [
         {
             str(name).strip().lower(): "" if value is None else str(value).strip()
             for name, value in row.items()
         }
-        for row in _read_table(source)
+        for row in _read_table(source.path)
     ]
     columns = dict.fromkeys(name for row in rows for name in row)
-    if missing := [name for name in ("path", "emotion") if name not in columns]:
-        raise ValueError(f"{source} has no column {' and no '.join(missing)}, only {', '.join(columns)}.")
-    return [(source.parent / row["path"], dict.fromkeys(columns, "") | row) for row in rows]
+    needed = ("path", "emotion") if source.labelled else ("path",)
+    if missing := [name for name in needed if name not in columns]:
+        hint = " A table without emotions comes in with --unlabelled." if missing == ["emotion"] else ""
+        raise ValueError(
+            f"{source.path} has no column {' and no '.join(missing)}, only {', '.join(columns)}.{hint}"
+        )
+    empty = dict.fromkeys(columns, "")
+    return [(source.path.parent / row["path"], _fill(empty | row, source.facts)) for row in rows]
 
 
-def describe(path: Path, row: dict[str, str], corpus: str, number: int) -> Clip:
+def describe(path: Path, row: dict[str, str], source: Source, number: int) -> Clip:
     """Read the facts of one recording from its row.
 
     Args:
         path: the recording.
         row: its columns.
-        corpus: the name of its corpus.
+        source: the table or folder.
         number: of its row, which makes its id unique.
 
     Raises:
         Rejected: an emotion that is no word of the label policy, no speaker where others have one, or a fact
-            that should be a number and is not.
+            that has no such value.
     """
-    word = row["emotion"].lower().replace("_", " ")
-    if word not in WORDS:
+    corpus = source.name
+    word = row.get("emotion", "").lower().replace("_", " ")
+    if source.labelled and word not in WORDS:
         raise Rejected(f"the label policy has no word {row['emotion']!r}")
     speaker = row.get("speaker", UNKNOWN)
     if not speaker:
@@ -102,14 +138,35 @@ def describe(path: Path, row: dict[str, str], corpus: str, number: int) -> Clip:
             raise Rejected(f"its {name} {facts[name]!r} is not a number") from error
     if gender := facts.get("gender", "").lower():
         facts["gender"] = GENDERS.get(gender, gender)
+    if facts.get("channel", "speech") not in CHANNELS:
+        raise Rejected(f"its channel {facts['channel']!r} is none of {', '.join(CHANNELS)}")
+    extra = {name: value for name, value in row.items() if name not in KNOWN and value}
+    policy_word = WORDS[word] if source.labelled else None
     return Clip(
         path=path,
         id=f"{corpus}-{number}-{path.stem}",
         corpus=corpus,
-        speaker=f"{corpus}-{speaker}",
-        source_emotion=WORDS[word],
+        speaker=f"{corpus}-{_without(speaker, corpus)}",
+        source_emotion=row.get("source_emotion") or policy_word,
+        dialogue=f"{corpus}-{row['dialogue']}" if row.get("dialogue") else None,
+        extra=json.dumps(extra, ensure_ascii=False) if extra else None,
+        policy_word=policy_word,
         **facts,
     )
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _without(speaker: str, corpus: str) -> str:
+    """Return a speaker's name without the name of the corpus before it, as in `MELD-joey`."""
+    start, rest = _plain(speaker[: len(corpus) + 1]), speaker[len(corpus) + 1 :]
+    return rest if start == f"{corpus}_" and rest else speaker
+
+
+def _fill(row: dict[str, str], facts: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return row | {name: value for name, value in facts if not row.get(name)}
 
 
 def export_dataset(

@@ -13,7 +13,7 @@ EXTENSIONS = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
 
 
 class Rejected(Exception):
-    """A file that does not become a clip; the message is the reason in the report."""
+    """Raised for a file that does not become a clip; the message is the reason in the report."""
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,25 @@ class Clip:
         id: unique across corpora; two files with one id are the same utterance in two encodings.
         corpus: a key of `data_prep.corpora.CORPORA`, or the name of a source of your own.
         speaker: unique across corpora, as in `ravdess-01`.
-        source_emotion: the corpus's own word, a row of the label policy.
+        source_emotion: the corpus's own word; None where the recording has no label.
         gender: `female` or `male`.
         age: in years.
         intensity: the corpus's own word.
         channel: `speech`, `song` or `nonspeech`.
         statement: what is said, or its number in the corpus.
-        language: ISO 639-1 code.
+        language: BCP 47 tag, as in `en` or `ar-EG`; `mul` several, `und` not known, `zxx` no words.
         perceived_emotion: the word most listeners chose, several joined by `:` where they tied.
         agreement: share of listeners who chose it, 0 to 1.
+        dialogue: the conversation that the recording is part of, unique across corpora.
+        extra: further columns of a table of your own, as a JSON object.
+        policy_word: the row of the label policy that gives the label, where it is not `source_emotion`.
     """
 
     path: Path
     id: str
     corpus: str
     speaker: str
-    source_emotion: str
+    source_emotion: str | None
     gender: str | None = None
     age: int | None = None
     intensity: str | None = None
@@ -49,21 +52,28 @@ class Clip:
     language: str | None = None
     perceived_emotion: str | None = None
     agreement: float | None = None
+    dialogue: str | None = None
+    extra: str | None = None
+    policy_word: str | None = None
 
 
 def lookup(table: dict, code: str, what: str):
-    """Give `table[code]`, or reject the file for a code its corpus does not define."""
+    """Return `table[code]`.
+
+    Raises:
+        Rejected: the corpus does not define this code.
+    """
     if code not in table:
         raise Rejected(f"unknown {what} code {code!r} in the file name")
     return table[code]
 
 
 def features(scheme: str) -> Features:
-    """Columns of the dataset; `audio` decodes to 16 kHz mono where torchcodec is installed."""
+    """Return the columns of the dataset; `audio` decodes to 16 kHz mono where torchcodec is installed."""
     return Features(
         {
             "audio": Audio(sampling_rate=SAMPLE_RATE),
-            "emotion": ClassLabel(names=list(SCHEMES[scheme])),
+            "emotion": ClassLabel(names=list(SCHEMES[scheme])),  # -1: no label
             "source_emotion": Value("string"),
             "perceived_emotion": Value("string"),
             "agreement": Value("float32"),
@@ -75,6 +85,8 @@ def features(scheme: str) -> Features:
             "channel": Value("string"),
             "statement": Value("string"),
             "language": Value("string"),
+            "dialogue": Value("string"),
+            "extra": Value("string"),  # JSON
             "duration": Value("float32"),  # seconds
             "sha256": Value("string"),  # of the decoded 16 kHz 16-bit PCM
             "fold": Value("int32"),

@@ -3,13 +3,13 @@
 Landry, He & Xie (2020), https://doi.org/10.5281/zenodo.3782415. A name is modality, channel, emotion,
 intensity, statement, actor, age band, source, language and a number; some names lack trailing fields. The
 codes for age and language have changed between releases, so those columns stay empty. Seven fields are also
-the form of a RAVDESS name, which is tried first; what it leaves must lie in its actor's folder.
+the form of a RAVDESS or BanglaSER name, so such a file must lie in the folder of its ASVP-ESD actor.
 """
 
 import re
 from pathlib import Path
 
-from data_prep.schema import Clip, Rejected, lookup
+from data_prep.schema import Clip, lookup
 
 NAME = "ASVP-ESD"
 HOMEPAGE = "https://zenodo.org/records/7132783"
@@ -45,11 +45,19 @@ EMOTIONS = {
 INTENSITIES = {"01": "normal", "02": "high"}
 
 
+def fits(path: Path, match: re.Match) -> bool:
+    """Return whether a name can be of ASVP-ESD: with seven codes, only one in its actor's folder.
+
+    The sixth code is the actor here, and the repetition, at most 03, in RAVDESS and BanglaSER.
+    """
+    actor = match.group(5)
+    in_place = path.parent.name.lower() == f"actor_{actor}" and actor not in ("01", "02", "03")
+    return match.group().count("-") != 6 or in_place
+
+
 def describe(path: Path, match: re.Match) -> Clip:
     """Read the codes of an ASVP-ESD file name."""
     channel, emotion, intensity, statement, actor = match.groups()
-    if match.group().count("-") == 6 and path.parent.name.lower() != f"actor_{actor}":
-        raise Rejected("seven codes, but neither a RAVDESS name nor in the folder of its ASVP-ESD actor")
     return Clip(
         path=path,
         id=f"asvp_esd-{match.group()}",

@@ -1,7 +1,8 @@
 """CREMA-D: 91 actors, 12 sentences, the actor's intent and what listeners heard, Open Database License.
 
 Cao et al. (2014), https://doi.org/10.1109/TAFFC.2014.2336244; columns of the tables as its readme defines them.
-A name is actor, sentence, emotion, level. The tables lie beside the recordings or their folders `AudioWAV/`
+A name is actor, sentence, emotion, level. Six published clips are left out (`FAULTS`); `1013_WSI_DIS_XX`, one of
+them, is `1013_WSI_SAD_XX` under another name, which stays. The tables lie beside the recordings or their folders `AudioWAV/`
 and `AudioMP3/`; whichever of them is missing leaves its columns empty.
 """
 
@@ -57,13 +58,17 @@ STATEMENTS = {
     "tsi": "The surface is slick",
     "wsi": "We'll stop in a couple of minutes",
 }
-KNOWN_BAD = {"1040_ith_sad_xx", "1006_tie_neu_xx", "1013_wsi_dis_xx", "1017_iww_fea_xx"}
+KNOWN_BAD = ("1040_ith_sad_xx", "1006_tie_neu_xx", "1013_wsi_dis_xx", "1017_iww_fea_xx")
+SAME_TAKE = ("1067_ieo_dis_lo", "1067_ieo_fea_lo")
+FAULTS = dict.fromkeys(KNOWN_BAD, "one of the four clips known to be bad in the published set") | dict.fromkeys(
+    SAME_TAKE, "two labels: what sounds like one take is published as disgust and as fear"
+)
 
 
 def describe(path: Path, match: re.Match) -> Clip:
     """Read a CREMA-D file name, and the actor's and the listeners' rows in the tables beside it."""
-    if match.group() in KNOWN_BAD:
-        raise Rejected("one of the four clips known to be bad in the published set")
+    if match.group() in FAULTS:
+        raise Rejected(FAULTS[match.group()])
     actor, sentence, emotion, level = match.groups()
     person = _demographics(path.parent).get(actor, {})
     votes = _votes(path.parent).get(match.group(), "")

@@ -26,8 +26,7 @@ CITATION = """\
   doi     = {10.1371/journal.pone.0196391}
 }"""
 
-# Two repetitions: an ASVP-ESD name without its last fields has its actor's number there.
-PATTERN = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(0[12])-(\d\d)")
+PATTERN = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 
 CHANNELS = {"01": "speech", "02": "song"}
 EMOTIONS = {
@@ -42,12 +41,30 @@ EMOTIONS = {
 }
 INTENSITIES = {"01": "normal", "02": "strong"}
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+ACTORS = range(1, 25)
+
+
+def fits(_path: Path, match: re.Match) -> bool:
+    """Return whether every code of a name is one that RAVDESS uses, in a combination that it has.
+
+    BanglaSER and ASVP-ESD write the same seven codes with other meanings.
+    """
+    _modality, channel, emotion, intensity, statement, repetition, actor = match.groups()
+    return (
+        channel in CHANNELS
+        and emotion in EMOTIONS
+        and intensity in INTENSITIES
+        and (emotion, intensity) != ("01", "02")  # neutral is never strong
+        and statement in STATEMENTS
+        and repetition in ("01", "02")
+        and int(actor) in ACTORS
+    )
 
 
 def describe(path: Path, match: re.Match) -> Clip:
     """Read the seven codes of a RAVDESS file name."""
     _modality, channel, emotion, intensity, statement, _repetition, actor = match.groups()
-    if not 1 <= int(actor) <= 24:
+    if int(actor) not in ACTORS:
         raise Rejected(f"unknown actor code {actor!r} in the file name")
     folder = path.parent.name.lower()
     if folder.startswith("actor_") and folder != f"actor_{actor}":

@@ -10,9 +10,9 @@ from conftest import ROOT, voice, write_wav
 from datasets import Audio, ClassLabel, Dataset, Features, Value, config, load_from_disk
 
 from data_prep import build
-from data_prep.__main__ import print_protocol
+from data_prep.__main__ import print_notes
 from data_prep.build import build_dataset, find_own
-from data_prep.own import corpus_name, export_dataset, read_source
+from data_prep.own import export_dataset, parse_source, read_source
 
 
 def prepare(*arguments) -> subprocess.CompletedProcess:
@@ -41,7 +41,7 @@ def test_a_table_names_recordings_with_their_facts(tmp_path):
         "clips/one.wav,Angry,anna,F,31,de,loud\n"
         "../two.wav,pleasant_surprise,ben,male,,,\n",
     )
-    (one, two), skipped = find_own([table])
+    (one, two), skipped = find_own([parse_source(str(table))])
     assert not skipped
     assert one.path == tmp_path / "clips" / "one.wav"
     assert (one.corpus, one.speaker, one.source_emotion) == ("interviews", "interviews-anna", "angry")
@@ -61,7 +61,7 @@ def test_json_lines_are_a_table_too(tmp_path):
         '{"path": "/elsewhere/a.wav", "emotion": "sleepy", "speaker": 7, "age": 40}\n\n'
         '{"path": "b.wav", "emotion": "neutral", "speaker": null}\n',
     )
-    (clip,), (skip,) = find_own([table])
+    (clip,), (skip,) = find_own([parse_source(str(table))])
     assert (clip.path, clip.speaker, clip.age) == (Path("/elsewhere/a.wav"), "mine-7", 40)
     assert clip.source_emotion == "sleepiness"  # the policy's own word for its label sleepy
     assert (skip.path, skip.reason) == (tmp_path / "b.wav", "its row names no speaker, while others do")
@@ -97,28 +97,36 @@ def test_rows_that_make_no_clip_are_left_out_with_their_reasons(tmp_path):
 )
 def test_a_table_that_cannot_be_read_is_a_sentence(name, text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        read_source(write_table(tmp_path / name, text))
+        read_source(parse_source(str(write_table(tmp_path / name, text))))
 
 
 def test_names_of_sources_are_their_own(tmp_path):
     with pytest.raises(ValueError, match="no table or folder"):
-        read_source(tmp_path / "missing.csv")
-    with pytest.raises(ValueError, match="name of a published corpus"):
-        corpus_name(write_table(tmp_path / "RAVDESS.csv", ""))
+        read_source(parse_source(str(tmp_path / "missing.csv")))
+    for text in (write_table(tmp_path / "RAVDESS.csv", ""), f"Crema-D={tmp_path / 'mine.csv'}"):
+        with pytest.raises(ValueError, match="name of a published corpus"):
+            parse_source(str(text))
     (tmp_path / "mine").mkdir()
+    table = write_table(tmp_path / "Mine.csv", "path,emotion\n")
     with pytest.raises(ValueError, match="Two sources are called mine"):
-        find_own([tmp_path / "mine", write_table(tmp_path / "Mine.csv", "path,emotion\n")])
+        find_own([parse_source(str(tmp_path / "mine")), parse_source(str(table))])
+    assert parse_source(f"Call-Centre 2={table}").name == "call_centre_2"
+    odd = write_table(tmp_path / "a=b.csv", "path,emotion\n")
+    assert (parse_source(str(odd)).name, parse_source(str(odd)).path) == ("a=b", odd)
 
 
-def test_folders_of_emotions_are_one_unknown_speaker_and_train(tmp_path):
-    for number, emotion in enumerate(("angry", "Sad", "holiday")):
-        write_wav(tmp_path / "mine" / emotion / "clip.WAV", voice(seed=number))
+def test_folders_of_emotions_have_one_unknown_speaker_and_alone_are_split_at_random(tmp_path):
+    for number in range(20):
+        write_wav(tmp_path / "mine" / ("angry", "Sad")[number % 2] / f"{number}.wav", voice(seed=number))
+    write_wav(tmp_path / "mine" / "holiday" / "clip.WAV", voice(seed=20))
     result = prepare("--own", tmp_path / "mine", "--output", tmp_path / "out")
     assert result.returncode == 0, result.stderr
-    assert "mine names no speakers: all of it counts as one unknown person's, in train." in result.stdout
+    assert "Speakers leak" in result.stdout
+    assert "mine names no speakers: its clips are split at random." in result.stdout
     assert "  mine/holiday/clip.WAV: the label policy has no word 'holiday'" in result.stdout
     dataset = load_from_disk(tmp_path / "out")
-    assert set(dataset) == {"train"}
+    assert {split: len(rows) for split, rows in dataset.items()} == {"train": 12, "validation": 4, "test": 4}
+    assert json.loads((tmp_path / "out" / "preparation.json").read_text())["leaks_speakers"]
     assert labelled(dataset) == {("mine-unknown", "angry"), ("mine-unknown", "sad")}
 
 
@@ -140,10 +148,10 @@ def test_own_recordings_join_the_corpora_and_a_protocol_can_leave_them_out(small
 
 
 def test_a_random_split_says_that_it_leaks(small_corpora, tmp_path, capsys):
-    dataset, _ = build_dataset(small_corpora, tmp_path / "out", protocol="random", workers=1)
+    build_dataset(small_corpora, tmp_path / "out", protocol="random", workers=1)
     report = json.loads((tmp_path / "out" / "preparation.json").read_text())
     assert (report["protocol"], report["leaks_speakers"]) == ("random", True)
-    print_protocol(dataset, "random")
+    print_notes(tmp_path / "out")
     assert capsys.readouterr().out.startswith("Speakers leak")
 
 
@@ -166,7 +174,7 @@ def test_crema_d_is_labelled_by_what_listeners_heard_where_asked(tmp_path):
     found = {}
     for label in ("intended", "perceived"):
         dataset, skipped = build_dataset(tmp_path, tmp_path / label, crema_d_label=label, workers=1)
-        rows = dataset["train"].remove_columns("audio")
+        rows = dataset["train"].remove_columns("audio")  # actor 1001 is of fold 2
         names = rows.features["emotion"].names
         found[label] = {
             row["source_emotion"]: (names[row["emotion"]], row["perceived_emotion"]) for row in rows
@@ -243,7 +251,7 @@ def test_the_command_reads_a_hub_dataset_and_leaves_nothing_behind(parquet_datas
     result = prepare("--hub_dataset", parquet_dataset, "--output", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     assert labelled(load_from_disk(tmp_path / "out")) == {("someone-unknown", "happy")}
-    assert "someone names no speakers" in result.stdout
+    assert "someone names no speakers: its clips are split at random." in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Someone", "cache", "out"]
 
 
