@@ -244,8 +244,7 @@ def _by_speaker(rows: Sequence[Row], fold: int, seed: int, train_on: Collection[
             splits |= dict(zip(clips, _draw(clips, seed, HELD_OUT_SHARE, HELD_OUT_SHARE), strict=True))
         else:
             splits |= dict.fromkeys(clips, role)
-    chosen = [splits[row] for row in rows]
-    return chosen if "random" in roles.values() else _keep_together(rows, chosen)
+    return _keep_together(rows, [splits[row] for row in rows], roles)
 
 
 def _leave_out(rows: Sequence[Row], corpus: str, seed: int, train_on: Collection[str]) -> list[str]:
@@ -261,7 +260,7 @@ def _leave_out(rows: Sequence[Row], corpus: str, seed: int, train_on: Collection
         if row.corpus != corpus and split == "test":
             split = ASIDE if roles[row.corpus] == "test" else "train"
         splits.append(split)
-    return _keep_together(rows, splits)
+    return _keep_together(rows, splits, roles)
 
 
 def _as_tfds(rows: Sequence[Row], train_on: Collection[str]) -> list[str]:
@@ -275,7 +274,7 @@ def _as_tfds(rows: Sequence[Row], train_on: Collection[str]) -> list[str]:
             return _CREMA_D[row.speaker.removeprefix("crema_d-")]["tfds"]
         return others.get(roles[row.corpus], "train")
 
-    return _keep_together(rows, [choose(row) for row in rows])
+    return _keep_together(rows, [choose(row) for row in rows], roles)
 
 
 def _test_fold(corpus: str, fold: int) -> int:
@@ -341,17 +340,21 @@ def _shuffle(names: Iterable[str], seed: int, number: int = 0) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{start}{name}".encode()).digest())
 
 
-def _keep_together(rows: Sequence[Row], splits: list[str]) -> list[str]:
-    """Move clips until no speaker and no recording is in two splits: to the most held-out of them."""
+def _keep_together(rows: Sequence[Row], splits: list[str], roles: dict[str, str]) -> list[str]:
+    """Move clips until no speaker and no recording is in two splits: to the most held-out of them.
+
+    The unknown speaker of a corpus whose clips are drawn at random may be in several.
+    """
+    keys = [(row.sha256,) if roles.get(row.corpus) == "random" else (row.sha256, row.speaker) for row in rows]
     while True:
         strictest = {}
-        for row, split in zip(rows, splits, strict=True):
+        for own, split in zip(keys, splits, strict=True):
             if split != ASIDE:
-                for key in (row.speaker, row.sha256):
+                for key in own:
                     strictest[key] = max(split, strictest.get(key, split), key=SPLITS.index)
         moved = [
-            split if split == ASIDE else max(strictest[row.speaker], strictest[row.sha256], key=SPLITS.index)
-            for row, split in zip(rows, splits, strict=True)
+            split if split == ASIDE else max((strictest[key] for key in own), key=SPLITS.index)
+            for own, split in zip(keys, splits, strict=True)
         ]
         if moved == splits:
             return splits

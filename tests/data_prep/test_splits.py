@@ -1,17 +1,26 @@
 import itertools
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from datasets import concatenate_datasets, load_from_disk
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from data_prep import splits as splits_module
+from data_prep.balance import effective_labels, find_one_sided
 from data_prep.splits import (
+    ASIDE,
     FOLDS,
+    HALVES,
     SPLITS,
     VALIDATION_FOLDS,
     Row,
+    assign_folds,
     assign_splits,
+    find_roles,
     fold_of,
     leaks_speakers,
     resplit,
@@ -25,17 +34,28 @@ SPEAKERS = {
     "crema_d": [str(actor) for actor in range(1001, 1092)],
     "emov_db": ["bea", "jenie", "josh", "sam"],
     "asvp_esd": [str(actor) for actor in range(10, 130)],
+    "emospeech_in": [f"{speaker:03}" for speaker in range(1, 83)],
+    "meld": [" ".join(HALVES["meld"]).split()[number] for number in (0, 5, 70, 100, 120)],
+    "mine": ["anna", "ben", "unknown"],
 }
 SPEAKER_DISJOINT = (
     "speakers",
     *(f"fold:{fold}" for fold in range(1, 7)),
     *(f"leave_out:{corpus}" for corpus in SPEAKERS),
+    "tfds",
 )
 
 
-def row(corpus: str, speaker: str, gender: str | None, emotion: str = "happy", sha256: str = "") -> Row:
+def row(
+    corpus: str,
+    speaker: str,
+    gender: str | None = None,
+    emotion: str = "happy",
+    sha256: str = "",
+    dialogue: str | None = None,
+) -> Row:
     name = f"{corpus}-{speaker}"
-    return Row(corpus, name, gender, emotion, sha256 or f"{name} {gender} {emotion}")
+    return Row(corpus, name, gender, emotion, sha256 or f"{name} {gender} {emotion} {dialogue}", dialogue)
 
 
 @st.composite
@@ -45,9 +65,10 @@ def populations(draw) -> list[Row]:
     for corpus in draw(st.sets(st.sampled_from(sorted(SPEAKERS)), min_size=1)):
         for speaker in draw(st.sets(st.sampled_from(SPEAKERS[corpus]), min_size=1, max_size=12)):
             gender = draw(st.sampled_from(["female", "male", None]))
-            emotions = draw(st.lists(st.sampled_from(EMOTIONS), min_size=1, max_size=4))
+            emotions = draw(st.lists(st.sampled_from((*EMOTIONS, "")), min_size=1, max_size=4))
+            dialogue = draw(st.sampled_from([None, "1", "2"])) if corpus in ("meld", "mine") else None
             rows += [
-                row(corpus, speaker, gender, emotion, f"{corpus} {speaker} {number}")
+                row(corpus, speaker, gender, emotion, f"{corpus} {speaker} {number}", dialogue)
                 for number, emotion in enumerate(emotions)
             ]
     for one, other in draw(st.lists(st.tuples(st.sampled_from(rows), st.sampled_from(rows)), max_size=2)):
@@ -66,10 +87,12 @@ def assign(rows: list[Row], protocol: str, seed: int) -> list[str]:
 
 
 def crossing(rows: list[Row], splits: list[str], column: str) -> set[str]:
+    """What is in two of training, validation and test."""
     where = {}
     for item, split in zip(rows, splits, strict=True):
-        where.setdefault(getattr(item, column), set()).add(split)
-    return {name for name, found in where.items() if len(found) > 1}
+        if split != ASIDE:
+            where.setdefault(getattr(item, column), set()).add(split)
+    return {name for name, found in where.items() if name is not None and len(found) > 1}
 
 
 @settings(deadline=None)
@@ -77,10 +100,12 @@ def crossing(rows: list[Row], splits: list[str], column: str) -> set[str]:
 def test_no_speaker_and_no_recording_is_in_two_splits(rows, protocol, seed):
     splits = assign(rows, protocol, seed)
     assert len(splits) == len(rows)
-    assert set(splits) <= set(SPLITS)
-    assert not crossing(rows, splits, "speaker")
+    assert set(splits) <= {*SPLITS, ASIDE}
+    assert all(split == ASIDE for item, split in zip(rows, splits, strict=True) if not item.emotion)
     assert not crossing(rows, splits, "sha256")
-    assert not leaks_speakers(protocol)
+    for speaker in crossing(rows, splits, "speaker"):
+        assert speaker.endswith("-unknown")
+    assert leaks_speakers(rows, splits) == bool(crossing(rows, splits, "speaker"))
 
 
 @settings(deadline=None)
@@ -102,8 +127,8 @@ def test_the_order_of_the_clips_changes_nothing(rows, protocol, seed, random):
 
 @settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 100))
-def test_three_speakers_of_a_corpus_are_enough_for_three_splits(count, seed):
-    rows = [row("crema_d", str(1000 + number), None) for number in range(count)]
+def test_three_speakers_of_a_corpus_without_folds_are_enough_for_three_splits(count, seed):
+    rows = [row("asvp_esd", str(100 + number)) for number in range(count)]
     assert set(assign_splits(rows, seed=seed)) == (set(SPLITS) if count >= 3 else {"train"})
 
 
@@ -111,17 +136,25 @@ def test_three_speakers_of_a_corpus_are_enough_for_three_splits(count, seed):
 @given(populations(), st.integers(0, 100))
 def test_the_corpus_left_out_is_the_whole_test_split_and_the_others_train(rows, seed):
     rows = list({item.sha256: item for item in rows}.values())  # a double would drag its speakers along
-    corpora = sorted({item.corpus for item in rows})
+    labelled = [item for item in rows if item.emotion]
+    corpora = sorted({item.corpus for item in labelled})
     assume(len(corpora) > 1)
-    before = assign_splits(rows, seed=seed)
+    others = [item for item in labelled if item.corpus != corpora[0]]
+    roles = find_roles(others)
+    before = dict(zip(others, assign_splits(others, seed=seed), strict=True))
     after = assign_splits(rows, f"leave_out:{corpora[0]}", seed)
-    for item, old, new in zip(rows, before, after, strict=True):
-        expected = "test" if item.corpus == corpora[0] else {"test": "train"}.get(old, old)
-        assert new == expected
+    for item, split in zip(rows, after, strict=True):
+        if not item.emotion:
+            assert split == ASIDE
+        elif item.corpus == corpora[0]:
+            assert split == "test"
+        else:
+            instead = ASIDE if roles[item.corpus] == "test" else "train"
+            assert split == {"test": instead}.get(before[item], before[item])
 
 
 def test_held_out_speakers_are_balanced_by_gender():
-    rows = [row("crema_d", str(1000 + i), "female" if i < 43 else "male") for i in range(91)]
+    rows = [row("asvp_esd", str(100 + i), "female" if i < 43 else "male") for i in range(91)]
     test = [item.gender for item, split in zip(rows, assign_splits(rows), strict=True) if split == "test"]
     assert (test.count("female"), test.count("male")) == (7, 7)
 
@@ -161,7 +194,7 @@ def test_an_emotion_of_few_speakers_is_in_every_split():
     assert {split for item, split in zip(rows, splits, strict=True) if item.emotion == "sad"} == set(SPLITS)
 
 
-def test_folds_cover_ravdess_and_savee_once():
+def test_folds_cover_every_speaker_once():
     for corpus in FOLDS:
         assert sorted(" ".join(FOLDS[corpus]).split()) == SPEAKERS[corpus]
         folds = set(range(1, len(FOLDS[corpus]) + 1))
@@ -169,6 +202,44 @@ def test_folds_cover_ravdess_and_savee_once():
         assert all(test != validation for test, validation in VALIDATION_FOLDS[corpus].items())
     assert fold_of("ravdess", "ravdess-24") == 4
     assert fold_of("tess", "tess-OAF") is None
+    assert {len(fold.split()) for fold in FOLDS["emospeech_in"]} == {16, 17}
+
+
+def test_the_folds_of_crema_d_are_balanced_by_sex_and_age():
+    actors = pd.read_csv(Path(splits_module.__file__).parent / "folds" / "crema_d.csv")
+    assert len(actors) == 91
+    folds = actors.groupby("fold")
+    assert set(folds.size()) == {18, 19}
+    assert set(folds["gender"].apply(lambda genders: (genders == "female").sum())) == {8, 9}
+    means = folds["age"].mean()
+    assert means.max() - means.min() < 2
+    assert folds["age"].max().min() > 55  # the oldest are not in one fold
+
+
+def test_the_table_of_crema_d_says_what_the_published_one_does(corpora):
+    actors = pd.read_csv(Path(splits_module.__file__).parent / "folds" / "crema_d.csv")
+    published = pd.read_csv(corpora / "CREMA-D" / "VideoDemographics.csv")
+    assert list(actors["speaker"]) == list(published["ActorID"])
+    assert list(actors["gender"]) == list(published["Sex"].str.lower())
+    assert list(actors["age"]) == list(published["Age"])
+
+
+def test_tfds_splits_crema_d_as_its_builder_does():
+    # https://github.com/tensorflow/datasets/blob/master/tensorflow_datasets/audio/crema_d.py
+    names = list(SPEAKERS["crema_d"])
+    np.random.RandomState(0).shuffle(names)
+    bounds = [0, int(0.7 * 91), int((0.7 + 0.1) * 91), 91]
+    expected = {
+        name: split
+        for split, start, end in zip(SPLITS, bounds, bounds[1:], strict=False)
+        for name in names[start:end]
+    }
+    rows = [row("crema_d", name) for name in SPEAKERS["crema_d"]] + [row("savee", "DC"), row("meld", "joey")]
+    found = dict(zip((item.speaker for item in rows), assign_splits(rows, "tfds"), strict=True))
+    assert {name: found[f"crema_d-{name}"] for name in expected} == expected
+    assert (found["savee-DC"], found["meld-joey"]) == ("train", ASIDE)
+    with pytest.raises(ValueError, match="no clip of crema_d"):
+        assign_splits([row("savee", "DC")], "tfds")
 
 
 @pytest.mark.parametrize(
@@ -183,14 +254,91 @@ def test_folds_cover_ravdess_and_savee_once():
     ],
 )
 def test_folds_are_those_of_the_benchmark(protocol, test, validation):
-    rows = [row(corpus, speaker, None) for corpus in FOLDS for speaker in SPEAKERS[corpus]]
+    rows = [row(corpus, speaker) for corpus in ("ravdess", "savee") for speaker in SPEAKERS[corpus]]
     splits = assign_splits(rows, protocol)
     for split, names in (("test", test), ("validation", validation)):
         found = [item.speaker.split("-")[1] for item, its in zip(rows, splits, strict=True) if its == split]
         assert found == names.split()
 
 
-def test_random_is_70_15_15_of_every_emotion_of_every_corpus_and_leaks():
+@pytest.mark.parametrize("fold", range(1, 6))
+def test_other_corpora_only_train_beside_those_with_folds(fold):
+    corpora = ("crema_d", "emospeech_in", "tess", "asvp_esd", "meld")
+    rows = [
+        row(corpus, speaker, emotion=emotion)
+        for corpus in corpora
+        for speaker in SPEAKERS[corpus]
+        for emotion in EMOTIONS
+    ]
+    found = {corpus: set() for corpus in corpora}
+    for item, split in zip(rows, assign_splits(rows, f"fold:{fold}"), strict=True):
+        found[item.corpus].add(split)
+        if item.corpus in FOLDS:
+            assert (split == "test") == (fold_of(item.corpus, item.speaker) == fold)
+    assert found["crema_d"] == found["emospeech_in"] == set(SPLITS)
+    assert found["tess"] == found["asvp_esd"] == {"train"}
+    assert found["meld"] == {"test"}
+
+
+def test_a_corpus_that_only_tests_trains_where_it_is_named():
+    rows = [row(corpus, speaker) for corpus in ("savee", "meld") for speaker in SPEAKERS[corpus]]
+    rows += [row("mine", "unknown", sha256=str(number)) for number in range(5)]
+    roles = {corpus: {"test"} for corpus in ("meld", "mine")}
+    for train_on in ((), ("meld",), ("mine", "meld")):
+        roles |= {corpus: {"train"} for corpus in train_on}
+        found = {}
+        for item, split in zip(rows, assign_splits(rows, train_on=train_on), strict=True):
+            found.setdefault(item.corpus, set()).add(split)
+        assert found == {"savee": set(SPLITS)} | roles
+    with pytest.raises(ValueError, match="no corpus 'melt' to train on; there are meld, mine, savee"):
+        assign_splits(rows, train_on=("melt",))
+
+
+def test_without_a_label_a_clip_neither_trains_nor_tests():
+    rows = [
+        row("savee", speaker, emotion=emotion) for speaker in SPEAKERS["savee"] for emotion in ("sad", "")
+    ]
+    rows += [row("talk", "ann", emotion="", sha256=str(number)) for number in range(3)]
+    for protocol in ("speakers", "fold:2", "random"):
+        splits = assign_splits(rows, protocol)
+        assert [split == ASIDE for split in splits] == [not item.emotion for item in rows]
+    with pytest.raises(ValueError, match="no corpus 'talk' to leave out"):
+        assign_splits(rows, "leave_out:talk")
+
+
+def test_a_dialogue_is_never_torn_apart():
+    # anna and ben are held out and train, in one order or the other; the dialogue has more of ben.
+    rows = [row("mine", name, emotion=emotion) for name in ("anna", "ben", "cem") for emotion in EMOTIONS]
+    rows += [row("mine", "anna", sha256="a", dialogue="1")]
+    rows += [row("mine", "ben", sha256=f"b{number}", dialogue="1") for number in range(2)]
+    for seed in range(10):
+        splits = assign_splits(rows, seed=seed)
+        assert splits[9] == ASIDE
+        assert splits[10] == splits[11] == splits[3]
+
+
+def test_the_halves_of_meld_share_no_role_and_no_dialogue(corpora):
+    path = corpora.resolve().parents[1] / "shared" / "corpora" / "tables" / "MELD.csv"
+    if not path.is_file():
+        pytest.skip(f"no table {path}")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    names = table["speaker"].str.removeprefix("MELD-")
+    rows = [
+        row("meld", name, emotion=emotion, sha256=path, dialogue=dialogue)
+        for path, name, emotion, dialogue in zip(
+            table["path"], names, table["emotion"], table["dialogue"], strict=True
+        )
+    ]
+    folds = assign_folds(rows)
+    halves = [f"half {fold}" if fold else ASIDE for fold in folds]
+    assert not crossing(rows, halves, "speaker")
+    assert not crossing(rows, halves, "dialogue")
+    assert sum(fold is not None for fold in folds) == 1776  # of 2,039
+    for half in (1, 2):
+        assert len({item.emotion for item, fold in zip(rows, folds, strict=True) if fold == half}) == 7
+
+
+def test_random_is_80_20_of_every_emotion_of_every_corpus_and_leaks():
     rows = [
         row(corpus, speaker, None, emotion, f"{corpus} {speaker} {emotion} {number}")
         for corpus, speaker in (("tess", "OAF"), ("tess", "YAF"), ("savee", "DC"), ("savee", "JE"))
@@ -200,9 +348,9 @@ def test_random_is_70_15_15_of_every_emotion_of_every_corpus_and_leaks():
     splits = assign_splits(rows, "random", seed=3)
     for corpus, emotion in itertools.product(("tess", "savee"), EMOTIONS):
         its = [s for r, s in zip(rows, splits, strict=True) if (r.corpus, r.emotion) == (corpus, emotion)]
-        assert [its.count(split) for split in SPLITS] == [70, 15, 15]
+        assert [its.count(split) for split in SPLITS] == [70, 10, 20]
     assert crossing(rows, splits, "speaker")
-    assert leaks_speakers("random")
+    assert leaks_speakers(rows, splits)
     assert assign_splits(rows, "random", seed=4) != splits
 
 
@@ -257,3 +405,54 @@ def test_a_prepared_dataset_is_split_anew_as_the_build_would(small_dataset: Path
     assert "savee" not in concatenate_datasets([savee["train"], savee["validation"]])["corpus"]
     assert savee["test"].features == prepared["test"].features
     assert set(resplit(prepared, "fold:2")["test"]["fold"]) == {2}
+
+
+def test_the_effective_number_of_labels():
+    assert effective_labels(Counter(angry=7)) == 1
+    assert effective_labels(Counter(angry=3, sad=3)) == pytest.approx(2)
+    assert effective_labels(Counter(angry=330, amused=20, neutral=20, disgust=9)) == pytest.approx(
+        1.7, abs=0.03
+    )
+
+
+def corpus_of(name: str, speakers: dict[str, dict[str, int]]) -> list[Row]:
+    return [
+        row(name, speaker, emotion=emotion, sha256=f"{name} {speaker} {emotion} {number}")
+        for speaker, counts in speakers.items()
+        for emotion, count in counts.items()
+        for number in range(count)
+    ]
+
+
+EVEN = dict.fromkeys(("angry", "happy", "neutral", "sad"), 10)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "one_sided"),
+    [
+        ({"a": {"angry": 40}}, True),
+        ({"a": {"angry": 37, "sad": 1, "neutral": 2}}, True),
+        ({"a": {"disgust": 20, "fearful": 20}}, True),  # two labels in effect, where the others have four
+        ({"a": {"angry": 20, "happy": 20, "sad": 1}}, False),
+        ({"a": EVEN}, False),
+        ({name: {name: 10} for name in EVEN}, True),  # every speaker has a label of their own
+        ({name: {name: 9} for name in EVEN}, False),  # too few clips of each to say so
+        ({"a": EVEN, "b": {"angry": 20}}, False),  # less than half of the clips
+    ],
+)
+def test_a_corpus_with_nearly_one_label_is_set_aside_until_it_is_named(speakers, one_sided):
+    rows = corpus_of("savee", dict.fromkeys(SPEAKERS["savee"], EVEN)) + corpus_of("calls", speakers)
+    found = find_one_sided(rows)
+    assert set(found) == ({"calls"} if one_sided else set())
+    for train_on, split in (((), ASIDE if one_sided else "train"), (("calls",), "train")):
+        splits = assign_splits(rows, train_on=train_on)
+        assert {s for item, s in zip(rows, splits, strict=True) if item.corpus == "calls"} == {split}
+    left_out = assign_splits(rows, "leave_out:calls")
+    assert {s for item, s in zip(rows, left_out, strict=True) if item.corpus == "calls"} == {"test"}
+    if one_sided:
+        assert "nearly one label" in found["calls"].describe("calls")
+
+
+def test_where_every_corpus_has_the_same_two_labels_none_of_them_is_one_sided():
+    two = {"a": {"angry": 10, "sad": 10}, "b": {"angry": 10, "sad": 10}}
+    assert find_one_sided(corpus_of("one", two) + corpus_of("other", two)) == {}
