@@ -16,8 +16,8 @@ from data_prep.splits import resplit
 from speech_emotion.dataset import open_dataset
 from speech_emotion.evaluation.cross_validation import summarise
 from speech_emotion.evaluation.report import measure
+from speech_emotion.training.arguments import Arguments, Recipe
 from speech_emotion.training.sampling import balance, cap_speakers
-from train import Arguments, Recipe
 
 FOLDS = [f"fold:{number}" for number in range(1, 6)]  # the sixth one's actors are not among 20 of 24
 

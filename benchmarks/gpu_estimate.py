@@ -21,10 +21,10 @@ from transformers import AutoModelForAudioClassification, Wav2Vec2Config
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.dataset import open_dataset
 from speech_emotion.models.loading import WINDOW_SECONDS
+from speech_emotion.training.arguments import Arguments, Recipe
 from speech_emotion.training.augmentation import augment
 from speech_emotion.training.inputs import ClipDataset, seeded
 from speech_emotion.training.sampling import cap_speakers
-from train import Arguments, Recipe
 
 READ_CLIPS = 200
 BYTES = 4 * 5  # of a parameter: weight, gradient, two moments, average

@@ -27,9 +27,10 @@ from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
 from speech_emotion.dataset import choose_corpora, open_dataset
 from speech_emotion.machine import count_cores
 from speech_emotion.models.loading import new_classifier
+from speech_emotion.training.arguments import Arguments, Recipe
+from speech_emotion.training.fitting import fit
 from speech_emotion.training.inputs import ClipDataset, Collator
 from speech_emotion.training.trainer import score
-from train import Arguments, Recipe, fit
 
 CORPUS, EPOCHS, BATCH, LEARNING_RATE, SEED = "ravdess speech", 2, 8, 2e-4, 42
 LONGEST_SECONDS = 20.0  # that script's default
@@ -122,8 +123,8 @@ def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
             options.model,
             "--output_dir",
             folder,
-            "--states",
-            f"{folder}/states",
+            "--cache_dir",
+            f"{folder}/cache",
             *arguments,
         ]
         arguments += [
@@ -138,11 +139,11 @@ def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
         )
         torch.set_num_threads(max(1, count_cores() // processes))
         started = time.perf_counter()
-        trainer, _, _, hearing = fit(recipe, args, splits)
+        fitted = fit(recipe, args, splits)
         seconds = time.perf_counter() - started
-        evaluation = trainer.evaluate(hearing.validation)
-        if trainer.is_world_process_zero():
-            return describe(trainer, len(hearing.training), seconds, evaluation)
+        evaluation = fitted.trainer.evaluate()
+        if fitted.trainer.is_world_process_zero():
+            return describe(fitted.trainer, len(fitted.inputs.training), seconds, evaluation)
         return None
 
 

@@ -1,4 +1,4 @@
-"""The prepared dataset as training and evaluation read it."""
+"""Reading the prepared dataset, for training and evaluation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,37 +8,51 @@ from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
 
 from speech_emotion.audio.decoding import SAMPLE_RATE, load_audio
 
+SPLITS = ("train", "validation", "test")  # a dataset may have others, which neither train nor test
+UNKNOWN_SPEAKER = "unknown"  # after the corpus's name, where nobody is named: `own-unknown`
 
-def open_dataset(name: str, splits: Sequence[str] = ("train", "validation", "test")) -> DatasetDict:
-    """Open what `data_prep` made: a folder on disk, or the id of a dataset on the hub.
+
+class DatasetError(ValueError):
+    """A dataset that cannot be used; the message is a sentence that says why."""
+
+
+class DatasetNotFoundError(DatasetError, FileNotFoundError):
+    """There is no such dataset, or the hub cannot be reached."""
+
+
+def open_dataset(name: str, splits: Sequence[str] = SPLITS) -> DatasetDict:
+    """Open a dataset that `data_prep` made: a folder on disk, or the id of a dataset on the hub.
 
     Args:
         name: folder or hub id.
-        splits: those that must be there.
+        splits: the splits that it must have.
 
     Returns:
         The splits, their audio left encoded: datasets would need torchcodec and FFmpeg to decode it. Rows
         that were published without audio are left out.
 
     Raises:
-        FileNotFoundError: there is no such dataset, or no way to the hub.
-        ValueError: it is damaged, lacks one of those splits, or is a split itself.
+        DatasetNotFoundError: there is no such dataset, or the hub cannot be reached.
+        DatasetError: it is damaged, lacks one of those splits, or is a split itself.
     """
     try:
         dataset = load_from_disk(name) if Path(name).is_dir() else load_dataset(name)
     except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's are ValueErrors or KeyErrors
         if Path(name).is_dir() and any(Path(name).iterdir()):
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise ValueError(
+            raise DatasetError(
                 f"The dataset {name!r} is damaged: {reason}. Make it again with python -m data_prep."
             ) from error
-        raise FileNotFoundError(
+        raise DatasetNotFoundError(
             f"There is no dataset {name!r}. Make it with python -m data_prep, or give its id on the hub."
         ) from error
     if isinstance(dataset, Dataset):
-        raise ValueError(f"{name!r} is one split of a dataset; give the folder above it.")
+        raise DatasetError(f"{name!r} is one split of a dataset; give the folder above it.")
     if missing := set(splits) - set(dataset):
-        raise ValueError(f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers.")
+        raise DatasetError(
+            f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers. Train with "
+            "--protocol random to split single clips instead; the figures then flatter."
+        )
     dataset = dataset.cast_column("audio", Audio(decode=False))
     return DatasetDict({split: _with_audio(rows) for split, rows in dataset.items()})
 
@@ -52,11 +66,11 @@ def choose_corpora(dataset: DatasetDict, names: Sequence[str]) -> DatasetDict:
     """Keep the clips of some corpora, named as `savee` or, speech and song apart, `ravdess speech`.
 
     Args:
-        dataset: as `open_dataset` gives it.
-        names: none keeps all.
+        dataset: of `open_dataset`.
+        names: the corpora; an empty list keeps all.
 
     Raises:
-        ValueError: one of them is not in the dataset.
+        DatasetError: one of them is not in the dataset.
     """
 
     def choose(rows: Dataset) -> Dataset:
@@ -71,10 +85,15 @@ def choose_corpora(dataset: DatasetDict, names: Sequence[str]) -> DatasetDict:
     found = set()
     chosen = DatasetDict({split: choose(rows) for split, rows in dataset.items()})
     if unknown := set(names) - found:
-        raise ValueError(
+        raise DatasetError(
             f"There is no {' and no '.join(sorted(unknown))}; there are {', '.join(sorted(found))}."
         )
     return chosen
+
+
+def is_unknown(speaker: str) -> bool:
+    """Return whether a speaker's name stands for all clips of a corpus that names nobody."""
+    return speaker.rpartition("-")[2] == UNKNOWN_SPEAKER
 
 
 def read_clip(row: dict) -> np.ndarray:

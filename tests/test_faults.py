@@ -77,7 +77,7 @@ def test_a_damaged_checkpoint_is_passed_over(how, trained, small_dataset, tmp_pa
     files = sorted(path.name for path in (scratch / "run" / "checkpoint-10").iterdir())
     assert {"model.safetensors", "average.safetensors", "optimizer.pt", "trainer_state.json"} <= set(files)
     work = training(small_dataset, None)
-    for name in {"lost": ["whole.json"], "cut": ["optimizer.pt"], "flipped": ["average.safetensors"]}[how]:
+    for name in {"lost": ["complete.json"], "cut": ["optimizer.pt"], "flipped": ["average.safetensors"]}[how]:
         shutil.copytree(scratch, tmp_path / name)
         shutil.rmtree(tmp_path / name / "made")
         damage(tmp_path / name / "run" / "checkpoint-10" / name, how)

@@ -53,7 +53,9 @@ def test_a_shipped_folder_is_whole_and_its_test_speakers_are_new_to_it(model):
     training = report["training"]
     assert training["command"].startswith(f"accelerate launch train.py --model {training['base']} ")
     if distillation := training["distillation"]:
-        assert distillation["command"].endswith(f"--output {training.get('teacher') or training['base']}")
+        assert distillation["command"].endswith(
+            f"--output {training.get('distilled_from') or training['base']}"
+        )
         assert not set(report["speakers"]) & set(distillation["speakers"])
     assert (folder / "model.safetensors").stat().st_size < 60e6
     pictures = {"confusion_matrix.png", "reliability.png", "coverage.png"}

@@ -22,6 +22,7 @@ from transformers import (
 from speech_emotion import EmotionClassifier
 from speech_emotion.dataset import choose_corpora, open_dataset, read_clip
 from speech_emotion.models.loading import WINDOW_SECONDS, ModelError, load_classifier, new_classifier
+from speech_emotion.training.checkpoints import claim
 from speech_emotion.training.heads import fit_linear_probe
 from speech_emotion.training.inputs import ClipDataset, Collator
 from speech_emotion.training.sampling import LengthSampler, balance, cap_speakers, hold_out_in_turn
@@ -103,10 +104,10 @@ def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
     train(
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "model", "--refit"),
         *("--output_dir", tmp_path / "run", "--cache_dir", tmp_path / "states", "--cached_views", 1),
-        *("--teacher", encoder_folder, "--model_config", '{"widths": [8, 16]}', "--num_train_epochs", 2),
+        *("--distill_from", encoder_folder, "--model_config", '{"widths": [8, 16]}', "--num_train_epochs", 2),
     )
     report = json.loads((tmp_path / "model" / "report.json").read_text())
-    assert report["training"]["teacher"] == str(encoder_folder)
+    assert report["training"]["distilled_from"] == str(encoder_folder)
     loaded, _ = load_classifier(tmp_path / "model")
     assert loaded.num_parameters() == report["parameters"]  # the lesson's are none of them
 
@@ -308,18 +309,18 @@ def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish
     """Else one that is interrupted and goes on would end with the earlier one's weights."""
     first = [tmp_path / "run" / fold for fold in ("fold-1", "fold-2")]
     later = [fold / name for fold in first for name in ("held-out-1", "held-out-2", "refit")]
-    foreign = [tmp_path / "run", tmp_path / "run" / "other", tmp_path / "run" / "fold-3"]
-    for folder in (*first, *later, *foreign):
-        (folder / "checkpoint-7").mkdir(parents=True)
+    other = [tmp_path / "run", tmp_path / "run" / "other", tmp_path / "run" / "fold-3"]
+    for folder in (*first, *later, *other):
+        claim(folder / "checkpoint-7")
     refuse(  # before anything is trained
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "models", "--refit"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2"),
-        *("--cached_views", 0, "--cache_dir", tmp_path / "states", "--teacher", tmp_path / "nobody"),
+        *("--cached_views", 0, "--cache_dir", tmp_path / "states", "--distill_from", tmp_path / "nobody"),
         *(("--resume_from_checkpoint", tmp_path / wish if wish != "true" else wish) if wish else ()),
     )
-    kept = {folder for folder in (*first, *later, *foreign) if (folder / "checkpoint-7").exists()}
+    kept = {folder for folder in (*first, *later, *other) if (folder / "checkpoint-7").exists()}
     begun_anew = {None: {*first, *later}, "true": set()}.get(wish, {*later})
-    assert kept == {*first, *later, *foreign} - begun_anew
+    assert kept == {*first, *later, *other} - begun_anew
 
 
 def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
@@ -392,8 +393,8 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
         (["--model", "/no/such/model"], "The model '/no/such/model' cannot be loaded"),
         (["--model_config", "{widths"], "--model_config is not JSON"),
         (
-            ["--model", "cnn", "--teacher", "somewhere"],
-            "--teacher teaches --model cnn, with --cached_views.",
+            ["--model", "cnn", "--distill_from", "somewhere"],
+            "--distill_from needs --model cnn and --cached_views.",
         ),
         (
             ["--model", "cnn", "--model_config", '{"input_features": "lpc"}'],

@@ -9,6 +9,8 @@ import torch
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from sklearn.model_selection import StratifiedGroupKFold
 
+from speech_emotion.dataset import is_unknown
+
 
 class LengthSampler(torch.utils.data.Sampler):
     """Batches of clips of about one length, in random order.
@@ -84,9 +86,10 @@ def balance(rows: Dataset) -> np.ndarray:
 
 
 def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
-    """Keep at most so many clips of each speaker, drawn at random.
+    """Keep at most this many clips of each speaker, drawn at random.
 
-    TESS has 1,400 clips of each of its two speakers and would be two-thirds of training.
+    TESS has 1,400 clips of each of its two speakers and would be two-thirds of training. Clips of unknown
+    speakers are all kept: nobody can say how many people they are of.
     """
     speakers, sha256s, kept, count = rows["speaker"][:], rows["sha256"][:], [], {}
     # By a hash, a clip's place in the draw is the same whatever else is among the rows.
@@ -94,7 +97,7 @@ def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
     for index in sorted(range(len(rows)), key=draw.__getitem__):
         speaker = speakers[index]
         count[speaker] = count.get(speaker, 0) + 1
-        if count[speaker] <= most:
+        if count[speaker] <= most or is_unknown(speaker):
             kept.append(index)
     return rows.select(sorted(kept))
 

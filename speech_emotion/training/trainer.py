@@ -1,4 +1,4 @@
-"""What `train.py` trains with: the Trainer, the loss, and what happens to a model before its first step."""
+"""The Trainer, its loss and its metric."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,6 @@ import torch
 import transformers
 from torch import nn
 from transformers import Trainer
-from transformers.trainer_utils import rotate_checkpoints
 
 from speech_emotion.evaluation.metrics import EmotionMetric
 from speech_emotion.training import checkpoints
@@ -20,9 +19,19 @@ from speech_emotion.training.sampling import LengthSampler, SeededSampler
 
 
 class EmotionTrainer(Trainer):
-    """transformers.Trainer with two learning rates, mix-up, averaged weights, and batches by length.
+    """transformers.Trainer with two learning rates, mix-up, averaged weights and batches of similar length.
 
-    Its checkpoints are known to be whole, see `checkpoints`.
+    It marks its checkpoints as complete, see `checkpoints`.
+
+    Args:
+        args: those of transformers.Trainer.
+        new_parameters: parameters that start at random.
+        head_learning_rate: peak learning rate of these.
+        mixup: alpha of mix-up; 0: none.
+        clip_weights: how often each training clip is drawn, shape [clips]; None: each once an epoch.
+        ema_decay: decay of the moving average of the weights.
+        train_dataset: a ClipDataset or CachedDataset.
+        kwargs: those of transformers.Trainer.
     """
 
     def __init__(
@@ -49,8 +58,15 @@ class EmotionTrainer(Trainer):
         with self.average.average_parameters(self.model):
             return super().evaluation_loop(*args, **kwargs)
 
+    def predict_logits(self, clips: torch.utils.data.Dataset) -> np.ndarray:
+        """Compute logits in the order of the clips: float32, shape [clips, classes]."""
+        order = list(self._get_eval_sampler(clips))
+        logits = np.empty((len(clips), self.model.config.num_labels), np.float32)
+        logits[order] = self.predict(clips).predictions
+        return logits
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Make AdamW with a group each for pretrained and new, decayed and undecayed parameters."""
+        """Build AdamW with a group each for pretrained and new, decayed and undecayed parameters."""
         if self.optimizer is None:
             decayed = set(self.get_decay_parameter_names(self.model))
             groups = {}
@@ -74,27 +90,30 @@ class EmotionTrainer(Trainer):
         return self.optimizer
 
     def training_step(self, model: nn.Module, inputs: dict, *args, **kwargs) -> torch.Tensor:
-        """Mix the batch up first."""
+        """Apply mix-up to the batch, then train on it."""
         classes = self.model.config.num_labels
         return super().training_step(model, mix_up(inputs, classes, self.mixup), *args, **kwargs)
 
     def _save_checkpoint(self, *args, **kwargs) -> None:
         """Write a checkpoint, mark it complete, and only then delete the ones it replaces."""
-        keep, self.args.save_total_limit = self.args.save_total_limit, None
+        checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        if self.is_world_process_zero():
+            checkpoints.claim(checkpoint)
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(*args, **kwargs)
         except RuntimeError as error:
-            if "inline_container" not in str(error):  # torch.save, which says nothing of the system's reason
+            if "inline_container" not in str(error):  # torch.save hides the system's own error
                 raise
             raise OSError(f"{self.args.output_dir} takes no checkpoint: is the disk full?") from error
         finally:
-            self.args.save_total_limit = keep
+            self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
-            checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
             self.average.save(checkpoint)
             checkpoints.mark_complete(checkpoint)
-            rotate_checkpoints(self.args.output_dir, keep, self.state.best_model_checkpoint)
+            best = self.state.best_model_checkpoint
+            checkpoints.rotate(checkpoint.parent, limit, Path(best) if best else None)
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> "SeededSampler":
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
@@ -102,10 +121,10 @@ class EmotionTrainer(Trainer):
         return SeededSampler(durations, batch, self.clip_weights, self._epoch_seed)
 
     def _epoch_seed(self) -> int:
-        """Give each epoch's order a seed, asked for when it begins.
+        """Return the seed of the current epoch's order; the sampler calls this when an epoch begins.
 
-        Trainer and accelerate tell a sampler its epoch, but not one that lies below both the shares of
-        several processes and the skipping of a resumed epoch.
+        Trainer and accelerate set the epoch of a sampler, but not of one that is wrapped twice: to share
+        batches among processes, and to skip batches of a resumed epoch.
         """
         return self.args.seed + math.floor(self.state.epoch or 0)
 
@@ -114,9 +133,9 @@ class EmotionTrainer(Trainer):
 
 
 def make_loss(smoothing: float) -> Callable:
-    """Make the cross-entropy with label smoothing, for class indices and for shares of classes alike.
+    """Return the cross-entropy with label smoothing, for class indices and for shares of classes alike.
 
-    Where a model gives a loss of its own for each clip, as a `DistillationHead` does, that is added.
+    A loss that the model itself computes for each clip, as `DistillationHead` does, is added.
     """
 
     def loss(outputs, targets: torch.Tensor, num_items_in_batch: int | None = None) -> torch.Tensor:
@@ -130,6 +149,6 @@ def make_loss(smoothing: float) -> Callable:
 
 
 def score(evaluation: transformers.EvalPrediction) -> dict[str, float]:
-    """Score validation clips: accuracy, UAR, macro-F1."""
+    """Compute accuracy, UAR, macro-F1 and weighted F1 of validation clips."""
     metric = EmotionMetric(keep_in_memory=True)
     return metric.compute(predictions=evaluation.predictions.argmax(axis=1), references=evaluation.label_ids)

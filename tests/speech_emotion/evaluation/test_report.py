@@ -247,7 +247,7 @@ def test_the_card_says_whom_the_distillation_heard(report, speakers, sentence):
 
 def test_the_card_says_who_taught_a_cnn(report):
     distillation = {"command": "python distill.py", "speakers": []}
-    taught = {"teacher": "outputs/distilled", "distillation": distillation}
+    taught = {"distilled_from": "outputs/distilled", "distillation": distillation}
     card = fill_card(report | {"training": TRAINING | taught})
     assert "the states of a larger encoder, `outputs/distilled`," in card
     assert "The teacher's distillation, which uses no labels, heard none of them either." in card

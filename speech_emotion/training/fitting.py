@@ -1,0 +1,212 @@
+"""One training: a model, the inputs it is trained on, and the Trainer that has run."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from datasets import DatasetDict
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, FeatureExtractionMixin, PreTrainedModel, set_seed
+from transformers.trainer_utils import IntervalStrategy
+
+from speech_emotion.models.loading import CNNS, WINDOW_SECONDS, new_classifier
+from speech_emotion.training import checkpoints
+from speech_emotion.training.arguments import RESUME_LATEST, Arguments, Recipe
+from speech_emotion.training.augmentation import augment
+from speech_emotion.training.distillation import DistillationHead, DistillationTargets
+from speech_emotion.training.errors import ArgumentsError
+from speech_emotion.training.feature_cache import (
+    CachedDataset,
+    FeatureCache,
+    UpperCNN,
+    UpperEncoder,
+    collate_cached,
+)
+from speech_emotion.training.heads import add_lora, fit_linear_probe, freeze
+from speech_emotion.training.inputs import ClipDataset, Collator
+from speech_emotion.training.sampling import balance
+from speech_emotion.training.trainer import EmotionTrainer, make_loss, score
+
+
+@dataclass
+class TrainingInputs:
+    """What is trained, and on what: the whole model on waveforms, or its upper layers on cached states.
+
+    Attributes:
+        model: the module that is trained.
+        collate: batches items of the datasets.
+        training: the training clips.
+        plain: the training clips without augmentation.
+        validation: the validation clips.
+    """
+
+    model: nn.Module
+    collate: Callable
+    training: torch.utils.data.Dataset
+    plain: torch.utils.data.Dataset
+    validation: torch.utils.data.Dataset
+
+
+@dataclass
+class FittedModel:
+    """A finished training.
+
+    Attributes:
+        model: the classifier with the trained weights.
+        extractor: its feature extractor.
+        trainer: the Trainer that has run.
+        inputs: what it was trained on.
+    """
+
+    model: PreTrainedModel
+    extractor: FeatureExtractionMixin
+    trainer: EmotionTrainer
+    inputs: TrainingInputs
+
+
+def fit(recipe: Recipe, args: Arguments, splits: DatasetDict) -> FittedModel:
+    """Train a new model on the training split, resuming where the arguments say so.
+
+    Args:
+        recipe: what is trained on what.
+        args: the Trainer's arguments.
+        splits: `train` and `validation`.
+
+    Raises:
+        ModelError: the model to start from cannot be loaded.
+        TrainingError: the model cannot be trained as the recipe asks, or a checkpoint cannot be resumed from.
+    """
+    set_seed(args.seed)
+    labels = splits["train"].features["emotion"].names
+    model, extractor, fresh = new_classifier(recipe.model, labels, json.loads(recipe.model_config))
+    new_parameters = {parameter for name, parameter in model.named_parameters() if name in fresh}
+    if recipe.frozen_layers is not None:
+        freeze(model, recipe.frozen_layers, args.device.type)
+    if recipe.cached_views is None:
+        inputs = waveform_inputs(recipe, model, extractor, splits)
+    else:
+        inputs = cached_inputs(recipe, args, model, extractor, splits)
+    if recipe.distill_from:
+        new_parameters |= {*inputs.model.parameters()}  # those of the distillation head, too
+    weights = balance(splits["train"]) if recipe.balance else None
+    if recipe.linear_probe:
+        plain = DataLoader(inputs.plain, args.per_device_eval_batch_size, collate_fn=inputs.collate)
+        new_parameters |= fit_linear_probe(model, inputs.model.to(args.device), plain, weights)
+    if recipe.lora_rank:
+        inputs.model = add_lora(model, recipe.lora_rank)
+        new_parameters = {each for each in inputs.model.parameters() if each.requires_grad}
+    patience = recipe.early_stopping_patience if args.load_best_model_at_end else 0
+    trainer = EmotionTrainer(
+        inputs.model,
+        args,
+        new_parameters=new_parameters,
+        head_learning_rate=recipe.head_learning_rate,
+        mixup=recipe.mixup,
+        clip_weights=weights,
+        ema_decay=recipe.ema_decay,
+        train_dataset=inputs.training,
+        eval_dataset=inputs.validation,
+        data_collator=inputs.collate,
+        compute_loss_func=make_loss(args.label_smoothing_factor),
+        compute_metrics=score,
+        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
+    )
+    with args.main_process_first():
+        checkpoint = checkpoints.find_resumable(Path(args.output_dir), args.resume_from_checkpoint)
+    trainer.train(checkpoint)
+    if recipe.lora_rank:
+        model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
+    return FittedModel(model, extractor, trainer, inputs)
+
+
+def keep_last_epoch(args: Arguments, name: str) -> Arguments:
+    """Return the arguments of a later training, which keeps its last epoch whatever validation says.
+
+    Args:
+        args: those of the first training.
+        name: of the folder for its checkpoints, inside the first one's.
+    """
+    args = copy.copy(args)
+    args.output_dir = str(Path(args.output_dir, name))
+    args.eval_strategy, args.load_best_model_at_end = IntervalStrategy.NO, False
+    if args.resume_from_checkpoint != RESUME_LATEST:
+        args.resume_from_checkpoint = None  # a path is a checkpoint of the first training
+    return args
+
+
+def waveform_inputs(
+    recipe: Recipe, model: PreTrainedModel, extractor: FeatureExtractionMixin, splits: DatasetDict
+) -> TrainingInputs:
+    """Return the whole model and waveforms, augmented anew in every epoch."""
+    plain, validation = [ClipDataset(splits[name], WINDOW_SECONDS) for name in ("train", "validation")]
+    change = augment if recipe.augmentation else None
+    training = ClipDataset(splits["train"], WINDOW_SECONDS, change)
+    return TrainingInputs(model, Collator(extractor), training, plain, validation)
+
+
+def cached_inputs(
+    recipe: Recipe,
+    args: Arguments,
+    model: PreTrainedModel,
+    extractor: FeatureExtractionMixin,
+    splits: DatasetDict,
+) -> TrainingInputs:
+    """Return the layers above the frozen part and the states that the frozen part computes.
+
+    Raises:
+        ModelError: there is no encoder to distil from.
+        ArgumentsError: the states of such a model cannot be cached.
+    """
+    copies = recipe.cached_views if recipe.augmentation else 0
+    model.to(args.device)
+    targets = distillation_targets(recipe, args, splits, model.stride) if recipe.distill_from else None
+    try:
+        if targets:
+            upper = DistillationHead(model, targets.width, recipe.distill_weight)
+        elif recipe.model in CNNS:
+            upper = UpperCNN(model)
+        else:
+            upper = UpperEncoder(model, recipe.frozen_layers)
+    except ValueError as error:
+        raise ArgumentsError(str(error)) from error
+    with args.main_process_first():
+        batch = args.per_device_eval_batch_size
+        cache = FeatureCache(upper, extractor, WINDOW_SECONDS, recipe.cache_dir, batch)
+        cache.add(splits["train"], copies)
+        cache.add(splits["validation"], copies=0)
+    training = CachedDataset(cache, splits["train"], copies, targets and targets.get)
+    plain, validation = [CachedDataset(cache, splits[name], copies=0) for name in ("train", "validation")]
+    return TrainingInputs(upper, collate_cached, training, plain, validation)
+
+
+def distillation_targets(
+    recipe: Recipe, args: Arguments, splits: DatasetDict, stride: int
+) -> DistillationTargets:
+    """Compute what the encoder to distil from makes of the training clips.
+
+    Args:
+        recipe: names the encoder.
+        args: the Trainer's arguments.
+        splits: `train` is computed.
+        stride: frames of a spectrogram for each target.
+
+    Raises:
+        ModelError: there is no such encoder.
+        ArgumentsError: its states cannot be cached.
+    """
+    labels = splits["train"].features["emotion"].names
+    encoder, extractor, _ = new_classifier(recipe.distill_from, labels)  # its head is not used
+    layers, batch = encoder.config.num_hidden_layers, args.per_device_eval_batch_size
+    freeze(encoder, layers, args.device.type)
+    try:
+        upper = UpperEncoder(encoder.to(args.device), layers)
+    except ValueError as error:
+        raise ArgumentsError(str(error)) from error
+    with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+        cache = FeatureCache(upper, extractor, WINDOW_SECONDS, recipe.cache_dir, batch)
+        cache.add(splits["train"], copies=0)
+    return DistillationTargets(cache, splits["train"], stride)
