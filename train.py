@@ -129,7 +129,7 @@ def train(
     # -------------------------------------------------------------------------------------------------
     # Save
 
-    training = describe_training(recipe, args, protocol, splits["train"]) | {
+    training = describe_training(recipe, args, protocol, splits) | {
         "minutes": round((time.time() - started) / 60, 1),
         "validation_uar": held_out[0].uar,
         "temperature": temperature,

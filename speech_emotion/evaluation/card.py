@@ -10,8 +10,8 @@ TEMPLATE = Path(__file__).parents[2] / "model_card.md"
 
 
 def leaks(training: dict) -> bool:
-    """Whether a model was trained and tested on the same speakers, so that its figures flatter."""
-    return training.get("protocol") == "random"
+    """Return whether a model was trained and tested on the same speakers, so that its figures flatter."""
+    return training.get("leaks_speakers", training.get("protocol") == "random")
 
 
 def calibration_split(training: dict) -> str:

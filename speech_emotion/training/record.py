@@ -6,22 +6,24 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from speech_emotion.atomic import atomic_write
 from speech_emotion.evaluation.cross_validation import summarise
 from speech_emotion.training.arguments import Arguments, Recipe
+from speech_emotion.training.splitting import shared_speakers
 
 
-def describe_training(recipe: Recipe, args: Arguments, protocol: str | None, rows: Dataset) -> dict:
+def describe_training(recipe: Recipe, args: Arguments, protocol: str | None, splits: DatasetDict) -> dict:
     """Return what a report says about the recipe and the clips that a model was trained on.
 
     Args:
         recipe: what was trained.
         args: the Trainer's arguments.
         protocol: how the dataset was split; None: as prepared.
-        rows: the training clips.
+        splits: `train`, with all clips that the model was trained on, and `test`.
     """
+    rows = splits["train"]
     return {
         "command": f"accelerate launch {shlex.join(sys.argv)}",
         "base": recipe.model,
@@ -29,6 +31,7 @@ def describe_training(recipe: Recipe, args: Arguments, protocol: str | None, row
         "distillation": read_distillation(recipe.distill_from or recipe.model),
         "data": describe_rows(rows),
         "protocol": protocol or "as prepared",
+        "leaks_speakers": bool(shared_speakers(splits)),
         "speakers": sorted(set(rows["speaker"])),
         "seed": args.seed,
         "epochs": args.num_train_epochs,

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datasets import Dataset, DatasetDict
 
 from data_prep.splits import resplit
-from speech_emotion.dataset import SPLITS, choose_corpora, open_dataset
+from speech_emotion.dataset import SPLITS, choose_corpora, is_unknown, open_dataset
 from speech_emotion.training.arguments import Recipe
 from speech_emotion.training.errors import SplitError
 from speech_emotion.training.sampling import cap_speakers, hold_out_in_turn
 
-LEAKING = "random"  # the protocol that tests on speakers that training has heard
+LEAKING = "random"  # the protocol that tests on speakers of the training split
 
 
 def load_dataset(recipe: Recipe) -> DatasetDict:
@@ -46,13 +46,19 @@ def split_dataset(dataset: DatasetDict, recipe: Recipe, seed: int) -> dict[str |
             raise SplitError(str(error)) from error
         if missing := [name for name in SPLITS if name not in splits]:
             raise SplitError(f"With {protocol} there is no clip for {' and '.join(missing)}.")
-        if protocol != LEAKING and set(splits["train"]["speaker"]) & set(splits["test"]["speaker"]):
+        shared = {speaker for speaker in shared_speakers(splits) if not is_unknown(speaker)}
+        if shared and protocol != LEAKING:
             raise SplitError("Speakers are in training and in test: ask for that with --protocol random.")
         capped = cap_speakers(splits["train"], recipe.clips_per_speaker, seed)
         runs[protocol] = DatasetDict({name: splits[name] for name in SPLITS} | {"train": capped})
         for line in describe_cap(splits["train"], capped, recipe.clips_per_speaker):
             print(f"{protocol}: {line}" if protocol else line)
     return runs
+
+
+def shared_speakers(splits: DatasetDict) -> set[str]:
+    """Return the names that are in training and in test, that of unknown speakers among them."""
+    return set(splits["train"]["speaker"]) & set(splits["test"]["speaker"])
 
 
 def calibration_groups(splits: DatasetDict, recipe: Recipe, seed: int) -> list[DatasetDict]:
