@@ -16,7 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from speech_emotion.atomic import atomic_write, digest
 from speech_emotion.training.arguments import RESUME_LATEST
-from speech_emotion.training.errors import CheckpointError
+from speech_emotion.training.errors import ArgumentsError, CheckpointError
 
 OURS = "speech_emotion_checkpoint"  # an empty file in a checkpoint: train.py began to write it
 REMOVED = ".{}.removed"  # what a checkpoint is called while its files are removed
@@ -88,7 +88,7 @@ def clear_stale(output: Path, resume: str | None) -> None:
             then start anew.
 
     Raises:
-        CheckpointError: one of the folders has checkpoints of another program, which training would mix with
+        ArgumentsError: one of the folders has checkpoints of another program, which training would mix with
             its own; nothing is removed.
     """
     later = [*output.glob("held-out-*"), output / "refit"]
@@ -97,7 +97,7 @@ def clear_stale(output: Path, resume: str | None) -> None:
             shutil.rmtree(rest)
     for folder in (output, *later):
         if foreign := [each.name for each in _checkpoints(folder) if not _is_ours(each)]:
-            raise CheckpointError(
+            raise ArgumentsError(
                 f"{folder} has checkpoints that train.py did not write ({', '.join(foreign)}): choose "
                 "another --output_dir."
             )

@@ -6,7 +6,7 @@ class TrainingError(Exception):
 
 
 class ArgumentsError(TrainingError):
-    """Arguments that exclude or need one another."""
+    """Arguments that exclude or need one another, or that name a place which cannot be used."""
 
 
 class SplitError(TrainingError):
@@ -14,4 +14,4 @@ class SplitError(TrainingError):
 
 
 class CheckpointError(TrainingError):
-    """A checkpoint that cannot be resumed from, or one that another program wrote."""
+    """A checkpoint that cannot be resumed from."""
