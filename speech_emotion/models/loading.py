@@ -10,6 +10,7 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     FeatureExtractionMixin,
+    PreTrainedConfig,
     PreTrainedModel,
     Wav2Vec2FeatureExtractor,
     WhisperFeatureExtractor,
@@ -19,11 +20,13 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.labels import SCHEMES
 from speech_emotion.models.cnn import SpectrogramCNN
 from speech_emotion.models.cnn_mfcc import MfccCNN
+from speech_emotion.models.group_norm import mask_group_norm
 from speech_emotion.models.untrusted import check_files
 
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
 WINDOW_SECONDS = 5.0  # what a model hears at once, in training and when it is asked
-WHISPER_POSITIONS = 50  # that a Whisper has for a second
+WHISPER_POSITIONS = 50  # of a Whisper for each second
+LONGEST_WINDOW_SECONDS = 30.0
 
 # What transformers raises for a checkpoint that is missing, damaged or of another kind.
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
@@ -48,8 +51,9 @@ def new_classifier(
         name: `cnn` or `cnn-mfcc`, or a folder or hub id of an encoder, which gets a new head, or of a
             classifier, which keeps its own where that has as many classes.
         labels: the class names in the order of the outputs.
-        changes: fields of the model's config to set. A Whisper with fewer `encoder_layers` keeps its first
-            ones, one with fewer `max_source_positions` gets shorter windows.
+        changes: fields of the model's config to set. `window_seconds` is the length of sound that it takes at
+            once. A Whisper with fewer `encoder_layers` keeps its first ones; `max_source_positions` may be
+            fewer where they still cover the window.
 
     Returns:
         The model, its feature extractor, and the names of the parameters that start at random.
@@ -62,13 +66,20 @@ def new_classifier(
         "label2id": {label: i for i, label in enumerate(labels)},
     }
     fields = labelling | (changes or {})
+    window = fields.pop("window_seconds", None)
     if name in CNNS:
         network = CNNS[name]
-        model = network(network.config_class(**fields))
+        config = network.config_class(**fields)
+        try:
+            _set_window(config, window)
+        except ValueError as error:
+            raise ModelError.of(name, error) from error
+        model = network(config)
         extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
         return model, extractor, {parameter for parameter, _ in model.named_parameters()}
     try:
         config = AutoConfig.from_pretrained(name, **fields)
+        _set_window(config, window)
         if getattr(config, "use_weighted_layer_sum", False):
             config.layerdrop = 0.0  # a layer that is left out gives no state to weigh
         model, report = AutoModelForAudioClassification.from_pretrained(
@@ -82,12 +93,13 @@ def new_classifier(
         extractor = AutoFeatureExtractor.from_pretrained(name)
         if isinstance(extractor, WhisperFeatureExtractor):  # it fills a window as long as the positions are
             seconds, rest = divmod(config.max_source_positions, WHISPER_POSITIONS)
-            if rest or seconds < WINDOW_SECONDS:
-                least = f"{WINDOW_SECONDS:.0f} seconds at least"
+            if rest or seconds < config.window_seconds:
+                least = f"{config.window_seconds:g} seconds at least"
                 raise ValueError(f"max_source_positions must be {WHISPER_POSITIONS} a second, of {least}")
             extractor = WhisperFeatureExtractor(**extractor.to_dict() | {"chunk_length": seconds})
     except LOAD_ERRORS as error:
         raise ModelError.of(name, error) from error
+    mask_group_norm(model)
     fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     return model, extractor, fresh - {"encoder.embed_positions.weight"}  # Whisper's are sines, made anew
 
@@ -117,6 +129,7 @@ def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractio
             dtype=torch.float32,
         )
         extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
+        mask_group_norm(model)
         _check_classifier(model.eval(), extractor, report["missing_keys"])
     except Exception as error:  # settings that somebody made up can raise anything
         raise ModelError.of(str(name), error) from error
@@ -138,6 +151,7 @@ def _check_classifier(model: PreTrainedModel, extractor: FeatureExtractionMixin,
         raise ValueError(f"its classes are not two or more that differ: {', '.join(labels)}")
     if extractor.sampling_rate != SAMPLE_RATE:
         raise ValueError(f"it wants {extractor.sampling_rate} Hz audio, and {SAMPLE_RATE} Hz is served")
+    check_window(window_seconds(model))
     second = np.sin(np.arange(SAMPLE_RATE, dtype=np.float32) / 10)
     logits = model(**extract(extractor, [second])).logits
     if logits.shape != (1, len(labels)) or not logits.isfinite().all():
@@ -155,8 +169,33 @@ def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[
         Tensors by input name, padded to the longest clip where the model takes waveforms, to its fixed
         window where it takes spectrograms (Whisper).
     """
-    padding = {"padding": True} if extractor.model_input_names[0] == "input_values" else {}
-    return dict(extractor(clips, sampling_rate=SAMPLE_RATE, return_tensors="pt", **padding))
+    # A mask for every model of waveforms, also those whose extractor has none: see `group_norm`.
+    waveforms = extractor.model_input_names[0] == "input_values"
+    options = {"padding": True, "return_attention_mask": True} if waveforms else {}
+    return dict(extractor(clips, sampling_rate=SAMPLE_RATE, return_tensors="pt", **options))
+
+
+def window_seconds(model: PreTrainedModel) -> float:
+    """Return the length of sound in seconds that a model takes at once; longer clips are cut."""
+    return getattr(model.config, "window_seconds", WINDOW_SECONDS)
+
+
+def check_window(seconds: object) -> None:
+    """Refuse a window that is no sensible length of sound.
+
+    Raises:
+        ValueError: it is no number between a second and half a minute.
+    """
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not 1.0 <= seconds <= LONGEST_WINDOW_SECONDS:
+        raise ValueError(f"its window_seconds must be a number from 1 to {LONGEST_WINDOW_SECONDS:g}")
+
+
+def _set_window(config: PreTrainedConfig, seconds: object) -> None:
+    """Write the window into a config: the one asked for, else what the config has, else the default."""
+    seconds = getattr(config, "window_seconds", WINDOW_SECONDS) if seconds is None else seconds
+    check_window(seconds)
+    config.window_seconds = float(seconds)
 
 
 def last_linear(model: PreTrainedModel) -> torch.nn.Linear:

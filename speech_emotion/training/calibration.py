@@ -14,7 +14,7 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 from speech_emotion.evaluation.metrics import fit_temperature
 from speech_emotion.evaluation.report import predict_rows
 from speech_emotion.inference.classifier import EmotionClassifier
-from speech_emotion.models.loading import WINDOW_SECONDS, last_linear
+from speech_emotion.models.loading import last_linear, window_seconds
 from speech_emotion.training.fitting import FittedModel
 
 
@@ -46,7 +46,7 @@ def predict_held_out(fitted: FittedModel, rows: Dataset) -> HeldOut:
         rows: its validation split.
     """
     logits = fitted.trainer.predict_logits(fitted.inputs.validation)
-    long = np.flatnonzero(np.array(rows["duration"]) > WINDOW_SECONDS)
+    long = np.flatnonzero(np.array(rows["duration"]) > window_seconds(fitted.model))
     if long.size:
         classifier = EmotionClassifier(fitted.model, fitted.extractor)
         with PartialState().split_between_processes(long.tolist()) as share:

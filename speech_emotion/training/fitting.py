@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, FeatureExtractionMixin, PreTrainedModel, set_seed
 from transformers.trainer_utils import IntervalStrategy
 
-from speech_emotion.models.loading import CNNS, WINDOW_SECONDS, new_classifier
+from speech_emotion.models.cnn import SpectrogramCNN
+from speech_emotion.models.loading import CNNS, new_classifier, window_seconds
 from speech_emotion.training import checkpoints
 from speech_emotion.training.arguments import RESUME_LATEST, Arguments, Recipe
 from speech_emotion.training.augmentation import augment
@@ -142,9 +143,10 @@ def waveform_inputs(
     recipe: Recipe, model: PreTrainedModel, extractor: FeatureExtractionMixin, splits: DatasetDict
 ) -> TrainingInputs:
     """Return the whole model and waveforms, augmented anew in every epoch."""
-    plain, validation = [ClipDataset(splits[name], WINDOW_SECONDS) for name in ("train", "validation")]
+    seconds = window_seconds(model)
+    plain, validation = [ClipDataset(splits[name], seconds) for name in ("train", "validation")]
     change = augment if recipe.augmentation else None
-    training = ClipDataset(splits["train"], WINDOW_SECONDS, change)
+    training = ClipDataset(splits["train"], seconds, change)
     return TrainingInputs(model, Collator(extractor), training, plain, validation)
 
 
@@ -163,7 +165,7 @@ def cached_inputs(
     """
     copies = recipe.cached_views if recipe.augmentation else 0
     model.to(args.device)
-    targets = distillation_targets(recipe, args, splits, model.stride) if recipe.distill_from else None
+    targets = distillation_targets(recipe, args, splits, model) if recipe.distill_from else None
     try:
         if targets:
             upper = DistillationHead(model, targets.width, recipe.distill_weight)
@@ -175,7 +177,7 @@ def cached_inputs(
         raise ArgumentsError(str(error)) from error
     with args.main_process_first():
         batch = args.per_device_eval_batch_size
-        cache = FeatureCache(upper, extractor, WINDOW_SECONDS, recipe.cache_dir, batch)
+        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir, batch)
         cache.add(splits["train"], copies)
         cache.add(splits["validation"], copies=0)
     training = CachedDataset(cache, splits["train"], copies, targets and targets.get)
@@ -184,15 +186,15 @@ def cached_inputs(
 
 
 def distillation_targets(
-    recipe: Recipe, args: Arguments, splits: DatasetDict, stride: int
+    recipe: Recipe, args: Arguments, splits: DatasetDict, model: SpectrogramCNN
 ) -> DistillationTargets:
-    """Compute what the encoder to distil from makes of the training clips.
+    """Compute the states that the CNN learns to predict: those of the encoder to distil from.
 
     Args:
         recipe: names the encoder.
         args: the Trainer's arguments.
         splits: `train` is computed.
-        stride: frames of a spectrogram for each target.
+        model: the CNN, whose window and stride the targets have.
 
     Raises:
         ModelError: there is no such encoder.
@@ -207,6 +209,6 @@ def distillation_targets(
     except ValueError as error:
         raise ArgumentsError(str(error)) from error
     with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-        cache = FeatureCache(upper, extractor, WINDOW_SECONDS, recipe.cache_dir, batch)
+        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir, batch)
         cache.add(splits["train"], copies=0)
-    return DistillationTargets(cache, splits["train"], stride)
+    return DistillationTargets(cache, splits["train"], model.stride)

@@ -11,6 +11,13 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from speech_emotion.training.errors import ArgumentsError
+
+# What the projections of attention are called: in wav2vec2 and its relatives, AST, wav2vec2-bert.
+ATTENTION = {
+    *("q_proj", "k_proj", "v_proj", "out_proj", "o_proj"),
+    *("linear_q", "linear_k", "linear_v", "linear_out"),
+}
 PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
 
 
@@ -49,7 +56,14 @@ def fit_linear_probe(
 
     Returns:
         The head's parameters.
+
+    Raises:
+        ArgumentsError: the classifier's head is not linear throughout.
     """
+    if not isinstance(getattr(model, "projector", None), nn.Linear):
+        raise ArgumentsError(
+            f"--linear_probe needs a head of projector, mean and classifier: {type(model).__name__} has none."
+        )
     width, classes, device = model.projector.in_features, model.config.num_labels, model.device
     trained.projector = trained.classifier = nn.Identity()  # so that its logits are the pooled states
     trained.eval()
@@ -82,16 +96,19 @@ def add_lora(model: PreTrainedModel, rank: int) -> nn.Module:
     """Wrap a classifier so that only low-rank additions to its attention, and its head, are trained.
 
     Raises:
-        SystemExit: peft is not installed.
+        ArgumentsError: peft is not installed, or no attention is found in the model.
     """
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise SystemExit("--lora_rank needs peft: pip install -r requirements-train.txt") from error
+        raise ArgumentsError("--lora_rank needs peft: pip install -r requirements-train.txt.") from error
+    linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    if not (attention := sorted(linear & ATTENTION)):
+        raise ArgumentsError(f"--lora_rank finds no attention in {type(model).__name__}.")
     adapters = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
-        target_modules=["q_proj", "k_proj", "v_proj", "out_proj"],
-        modules_to_save=["projector", "classifier"],
+        target_modules=attention,
+        modules_to_save=[name for name in ("projector", "classifier") if hasattr(model, name)],
     )
     return get_peft_model(model, adapters)

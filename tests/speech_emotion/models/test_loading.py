@@ -5,7 +5,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from speech_emotion.models.folder import load_report
-from speech_emotion.models.loading import ModelError, load_classifier, new_classifier
+from speech_emotion.models.loading import (
+    WINDOW_SECONDS,
+    ModelError,
+    load_classifier,
+    new_classifier,
+    window_seconds,
+)
 
 
 def test_a_new_head_is_made_on_a_pretrained_encoder_and_only_it_is_new(encoder_folder):
@@ -66,3 +72,38 @@ def test_a_report_is_optional(cnn_folder, tmp_path):
     assert load_report(str(tmp_path)) == {"clips": 3}
     (tmp_path / "report.json").write_text("{")
     assert load_report(str(tmp_path)) is None
+
+
+def test_the_window_is_written_into_the_config_and_read_from_it(encoder_folder, tmp_path):
+    model, extractor, _ = new_classifier(encoder_folder, ["happy", "sad"])
+    assert model.config.window_seconds == WINDOW_SECONDS
+    shorter, _, _ = new_classifier(encoder_folder, ["happy", "sad"], {"window_seconds": 3})
+    shorter.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    assert window_seconds(load_classifier(tmp_path)[0]) == 3.0
+    again, _, _ = new_classifier(str(tmp_path), ["happy", "sad"])
+    assert again.config.window_seconds == 3.0  # as the checkpoint to start from
+    assert new_classifier("cnn", ["happy", "sad"])[0].config.window_seconds == WINDOW_SECONDS
+
+
+def test_a_checkpoint_without_a_window_has_the_default(cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings.pop("window_seconds", None)
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert window_seconds(load_classifier(tmp_path)[0]) == WINDOW_SECONDS
+
+
+@pytest.mark.parametrize("window", [0, -1, 31, 1e9, True, "5", None, float("nan"), [5]])
+def test_a_window_that_is_no_length_of_sound_is_refused(window, cnn_folder, tmp_path):
+    for file in cnn_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"window_seconds": window}))
+    with pytest.raises(ModelError, match="window_seconds"):
+        load_classifier(tmp_path)
+    if window is not None:
+        for name in (str(tmp_path), "cnn"):
+            with pytest.raises(ModelError, match="window_seconds must be a number from 1 to 30"):
+                new_classifier(name, ["happy", "sad"], {"window_seconds": window})
