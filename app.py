@@ -21,7 +21,7 @@ uploads.claim()  # before Gradio is imported, which then reads where temporary f
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
-from speech_emotion.audio.decoding import MAX_BYTES  # noqa: E402
+from speech_emotion.audio.decoding import MAX_BYTES, limit_ffmpeg_memory  # noqa: E402
 from speech_emotion.ui import (  # noqa: E402
     about,
     advice,
@@ -90,6 +90,7 @@ def build() -> gr.Blocks:
 
 def serve(**options) -> gr.Blocks:
     """Serve the page in the background; the first visitor should not wait for the model."""
+    limit_ffmpeg_memory()
     load_all()
     for sentence in missing():
         print(sentence)

@@ -31,6 +31,7 @@ with atheris.instrument_imports(include=["speech_emotion.audio.decoding", "sound
         SAMPLE_RATE,
         AudioError,
         header_duration,
+        limit_ffmpeg_memory,
         load_audio,
         stream_audio,
     )
@@ -122,6 +123,7 @@ def try_input(content: bytes) -> None:
 
 if __name__ == "__main__":
     if any(argument.startswith("-artifact_prefix=") for argument in sys.argv):
+        limit_ffmpeg_memory()
         atheris.Setup(sys.argv, try_input)
         atheris.Fuzz()
     else:

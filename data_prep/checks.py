@@ -44,6 +44,8 @@ def check_audio(path: Path, trim_db: float | None) -> Checked | str:
         audio = to_mono_16k(samples, rate)
     except AudioError as error:
         return str(error)
+    except Exception as error:  # one file never loses the others
+        return str(AudioError.unexpected(error))
     if fault := find_fault(samples):
         return fault
     if trim_db is not None:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from data_prep.checks import Checked
+from speech_emotion.audio.decoding import limit_ffmpeg_memory
 
 BATCH = 16  # files that a worker takes at a time
 AHEAD = 4  # batches per worker under way; more would only fill memory where the disk is slow
@@ -156,6 +157,7 @@ def _check_batch(check: Check, paths: list[Path]) -> list[Checked | str]:
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with it even where it is killed."""
+    """Leave Ctrl-C to the parent, end with it even where it is killed, and limit what a file may allocate."""
+    limit_ffmpeg_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from speech_emotion.audio.decoding import AudioError
+from speech_emotion.audio.decoding import AudioError, limit_ffmpeg_memory
 from speech_emotion.inference.batch import classify_files, find_recordings, printable, to_csv
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.events import describe_recording
@@ -31,6 +31,7 @@ SHIPPED = Path(__file__).parent.parent / "models" / "wav2vec2"
 
 def main(arguments: list[str] | None = None) -> None:
     """Judge what the command line names."""
+    limit_ffmpeg_memory()
     try:
         options = parse(arguments)
         classifier = EmotionClassifier.from_pretrained(options.model)

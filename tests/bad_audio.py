@@ -25,7 +25,7 @@ NAMES = (
     "../../../etc/passwd", "..", "/", "a/b.wav", "C:\\clip.wav", "%2e%2e%2fclip.wav", "line\nbreak.wav", "tab\t.wav",
     "bell\a\x1b[31mred.wav", "zero\0byte.wav", "quote'\".wav", "<img src=x onerror=alert(1)>.wav", "=1+1.wav",
     "Stimme \u00fc \u4f60\u597d \U0001f3a4.wav", "\u202efdp.wav", "e\u0301.wav", " .wav", ".wav", "-h", "clip",
-    "con.wav", "a" * 251 + ".wav", "\u4f60" * 90 + ".wav", "a" * 4000 + ".wav",
+    "con.wav", "clip.raw", "clip.RAW", "a" * 251 + ".wav", "\u4f60" * 90 + ".wav", "a" * 4000 + ".wav",
 )  # fmt: skip
 
 
@@ -360,6 +360,9 @@ def foreign():
     yield "archive.m4a", b"PK\3\4" + bytes(100), NOT_AUDIO
     yield "flac-named.wav", encode(format="FLAC"), SOUND
     yield "wav-named.mp3", encode(), SOUND
+    yield "wav-named.raw", encode(), SOUND
+    yield "m4a-named.RAW", encode_av("ipod", "aac"), SOUND
+    yield "samples.raw", (voice() * 2**15).astype("<i2").tobytes(), NOT_AUDIO
     yield "m4a-named.wav", encode_av("ipod", "aac"), SOUND
     yield "wav-then-page.wav", encode() + page, SOUND
     yield "wav-then-archive.wav", encode() + b"PK\5\6" + bytes(18), SOUND

@@ -24,7 +24,7 @@ from gradio_client.exceptions import AppError
 
 from data_prep.build import build_dataset
 from speech_emotion import AudioError, EmotionClassifier, load_audio
-from speech_emotion.audio.decoding import stream_audio
+from speech_emotion.audio.decoding import limit_ffmpeg_memory, stream_audio
 from speech_emotion.cli import main
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.timeline import iter_timeline
@@ -71,6 +71,7 @@ def functions(model: Path) -> dict[str, Ask]:
     Args:
         model: a classifier's folder; the screens ask the shipped CNN.
     """
+    limit_ffmpeg_memory()  # as the programs do
     heard = EmotionClassifier.from_pretrained(model)
     return {
         "load_audio": lambda path: _refused(load_audio, path),

@@ -21,7 +21,7 @@ from scipy.signal import correlate
 
 from data_prep.build import build_dataset
 from speech_emotion import AudioError, load_audio
-from speech_emotion.audio.decoding import MAX_BYTES, MAX_SECONDS, header_duration
+from speech_emotion.audio.decoding import MAX_BYTES, MAX_SECONDS, header_duration, limit_ffmpeg_memory
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.classifier import EmotionClassifier
 
@@ -30,6 +30,12 @@ FUNCTIONS = (
     "load_audio", "stream_audio", "predict", "iter_timeline", "classify_files", "screen Listen", "screen Compare",
     "screen How it hears", "screen Live", "screen Many files", "command line", "command line, timeline",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def limited():
+    """Limit what FFmpeg may allocate, as every program here does at its start."""
+    limit_ffmpeg_memory()
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,19 @@
-"""The audio contract: whatever comes in, 16 kHz mono float32 comes out, or one sentence that says why not.
+"""The audio contract: 16 kHz mono float32 samples, or one sentence that says why there are none.
 
-Corpora, training and the app all decode here, so that a model hears the same samples everywhere, and what is
-accepted is decided here alone. soundfile (libsndfile) reads WAV, AIFF, FLAC, Ogg and MP3; PyAV, whose wheel
-carries FFmpeg, reads the rest (M4A, WebM, MP4). Resampling is soxr's high-quality setting.
+Corpora, training and the app all decode here, so that a model hears the same samples everywhere. This module
+alone decides what is accepted. soundfile (libsndfile) reads WAV, AIFF, FLAC, Ogg and MP3; PyAV, whose wheel
+carries FFmpeg, reads the rest: docs/formats.md lists what was tried. soxr resamples with its high quality.
 """
 
 import ctypes
 import io
+import itertools
+import os
 import reprlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -29,58 +32,137 @@ MAX_SECONDS = 60.0  # a longer clip is refused
 MAX_RECORDING_SECONDS = 3600.0  # a longer recording is refused, where recordings are read block by block
 
 SEVERAL, LEAST_SAMPLES = 1000, 16  # of so many packets, each has at least so many on average: each takes time
+GUESSED_PACKET_SECONDS = 0.02  # of sound in a packet whose container does not state it
+MAX_BAD_PACKETS = 1000  # in a row; the recording ends where so many cannot be decoded
+NOTICED_SECONDS = 0.05  # a smaller loss is not mentioned: a codec's delay, a header that rounds
+MAX_FFMPEG_BYTES = 16 * 2**20  # for one allocation: an hour of sound needs tables of 5 MB
 
 _LFS_POINTER = b"version https://git-lfs"
 _NOTHING = "The file holds no sound."
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, of a stream whose header states no length
 _DAMAGED = "This file is not audio, or it is damaged beyond reading."
-# Only containers that hold their own media: playlist formats could make FFmpeg open files and URLs.
-_CONTAINERS = {"format_whitelist": "aac,asf,caf,flac,matroska,mov,mp3,mpegts", "max_streams": "8"}
-# A header of a few hundred bytes can claim tables of gigabytes; an hour of sound needs 5 MB of them.
-_set_most_memory = ctypes.CDLL(av._core.__file__).av_max_alloc
-_set_most_memory.argtypes, _set_most_memory.restype = [ctypes.c_size_t], None
-_set_most_memory(16 * 2**20)  # bytes that FFmpeg may ask for at once, in all of this process
+# Containers that hold their own media. A playlist or a network format could make FFmpeg open other addresses.
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dtshd,dv,eac3,flac,flv,gxf,ilbc,loas,matroska,mlp,mov,"
+    "mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,pvf,qcp,rm,sbc,shn,sox,swf,tak,truehd,tta,voc,w64,"
+    "wav,wv,xwma"
+)
+# Codecs without a container, which nothing but the file's name tells apart; all are 8 kHz or, G.722, 16 kHz.
+_BY_SUFFIX = {
+    ".al": "alaw", ".alaw": "alaw", ".g722": "g722", ".g723": "g723_1", ".g726": "g726", ".g729": "g729",
+    ".gsm": "gsm", ".sln": "sln", ".ul": "mulaw", ".ulaw": "mulaw",
+}  # fmt: skip
+_HEADERLESS = (".pcm", ".raw")  # samples alone, whose rate and width nothing tells
+_SAMPLES_ALONE = "This file has samples without a header that says how to read them: save it as WAV."
+# FFmpeg's own AMR decoders stop at a pause that is coded as comfort noise.
+_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 
 
 class AudioError(ValueError):
     """Audio that cannot be used; the message is a sentence meant for the person who supplied it."""
 
+    @classmethod
+    def unexpected(cls, error: Exception) -> "AudioError":
+        """Return what to say of one file among many where a library fails in a way that nobody foresaw."""
+        return cls(
+            f"This file cannot be read, and the reason is new to this program ({type(error).__name__})."
+        )
 
-def load_audio(source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+
+@dataclass
+class Damage:
+    """What was lost of a recording while it was decoded.
+
+    Attributes:
+        seconds: the length of sound that could not be decoded.
+    """
+
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """Return a sentence for a person; empty where nothing worth mentioning was lost."""
+        if self.seconds < NOTICED_SECONDS:
+            return ""
+        return (
+            f"The recording is damaged: {self.seconds:.1f} seconds of it could not be read and are left out."
+        )
+
+
+def limit_ffmpeg_memory() -> None:
+    """Limit each allocation of FFmpeg, in all of this process, to `MAX_FFMPEG_BYTES`.
+
+    A header of a few hundred bytes can claim tables of gigabytes. Call this at the start of a program that
+    decodes strangers' files; importing this module changes nothing for its host.
+    """
+    set_most = ctypes.CDLL(av._core.__file__).av_max_alloc
+    set_most.argtypes, set_most.restype = [ctypes.c_size_t], None
+    set_most(MAX_FFMPEG_BYTES)
+
+
+def load_audio(
+    source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
+) -> np.ndarray:
     """Decode a local file, or a file's bytes, to the contract.
 
     Args:
         source: a path on this machine (never opened as a URL), or the content of an audio file.
         max_seconds: the longest duration accepted, in seconds; decoding stops there.
+        damage: collects what could not be decoded of it.
 
     Returns:
-        float32 samples of shape [n], 16 kHz, the mean of the channels.
+        float32 samples of shape [n], 16 kHz, the mean of the channels; where they would cancel each other, as
+        with one channel inverted, the louder one.
 
     Raises:
         AudioError: nothing there, no audio in it, damaged, beyond a limit, or samples that are not numbers.
     """
-    return to_mono_16k(*decode_audio(source, max_seconds), max_seconds)
+    return to_mono_16k(*decode_audio(source, max_seconds, damage), max_seconds)
 
 
-def decode_audio(source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, int]:
+def decode_audio(
+    source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
+) -> tuple[np.ndarray, int]:
     """Decode a local file, or a file's bytes, at its own rate.
 
     Args:
         source: as in `load_audio`.
         max_seconds: likewise.
+        damage: likewise.
 
     Returns:
-        float32 samples of shape [n], the mean of the channels, and their sampling rate in Hz.
+        float32 samples of shape [n], mixed down as in `load_audio`, and their sampling rate in Hz.
 
     Raises:
         AudioError: as `load_audio`.
     """
-    blocks, rates = zip(*_decode(source, max_seconds), strict=True)
+    blocks, rates = zip(*_mix_down(_decode(source, max_seconds, damage)), strict=True)
     return np.concatenate(blocks), rates[0]
 
 
+def load_channels(
+    source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
+) -> np.ndarray:
+    """Decode a local file, or a file's bytes, and keep its channels apart.
+
+    Args:
+        source: as in `load_audio`.
+        max_seconds: likewise.
+        damage: likewise.
+
+    Returns:
+        float32 samples of shape [n, channels], 16 kHz.
+
+    Raises:
+        AudioError: as `load_audio`.
+    """
+    return np.concatenate(list(stream_channels(source, max_seconds, max_seconds, damage)))
+
+
 def stream_audio(
-    source: str | PathLike | bytes, block_seconds: float, max_seconds: float = MAX_RECORDING_SECONDS
+    source: str | PathLike | bytes,
+    block_seconds: float,
+    max_seconds: float = MAX_RECORDING_SECONDS,
+    damage: Damage | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode a recording to the contract block by block, so that its length costs no memory.
 
@@ -88,6 +170,7 @@ def stream_audio(
         source: as in `load_audio`.
         block_seconds: length of a block in seconds.
         max_seconds: the longest duration accepted, in seconds.
+        damage: collects what could not be decoded, up to where the blocks have come.
 
     Yields:
         float32 samples of shape [block_seconds * 16000], the last block shorter, never empty.
@@ -95,36 +178,39 @@ def stream_audio(
     Raises:
         AudioError: as `load_audio`, when it comes to that place.
     """
-    size, resampler = int(block_seconds * SAMPLE_RATE), None
-    held, length, given = [], 0, False
-    for block, rate in _decode(source, max_seconds):
-        if rate != SAMPLE_RATE:
-            resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, quality="HQ")
-            block = resampler.resample_chunk(block)
-        held.append(block)
-        length += block.size
-        if length >= size:
-            given = True
-            *blocks, rest = _split(np.concatenate(held), size)
-            yield from blocks
-            held, length = [rest], rest.size
-    if resampler:
-        held.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    *blocks, rest = _split(np.concatenate(held), size)
-    yield from blocks
-    if rest.size:
-        yield rest
-    elif not (given or blocks):  # less than a sample at 16 kHz
-        raise AudioError(_NOTHING)
+    return _stream(_mix_down(_decode(source, max_seconds, damage)), block_seconds)
+
+
+def stream_channels(
+    source: str | PathLike | bytes,
+    block_seconds: float,
+    max_seconds: float = MAX_RECORDING_SECONDS,
+    damage: Damage | None = None,
+) -> Iterator[np.ndarray]:
+    """Decode a recording block by block and keep its channels apart, as where each has its own speaker.
+
+    Args:
+        source: as in `load_audio`.
+        block_seconds: as in `stream_audio`.
+        max_seconds: likewise.
+        damage: likewise.
+
+    Yields:
+        float32 samples of shape [block_seconds * 16000, channels], the last block shorter, never empty.
+
+    Raises:
+        AudioError: as `stream_audio`.
+    """
+    return _stream(_decode(source, max_seconds, damage), block_seconds)
 
 
 def header_duration(source: str | PathLike | bytes) -> float | None:
-    """Give the length that a recording's header states, in seconds; None where it states none."""
+    """Return the length that a recording's header states, in seconds; None where it states none."""
     with _open(source) as file:
         if sound := _open_sound(file):
             return sound.frames / sound.samplerate
         try:
-            with _open_container(file) as container:
+            with _open_container(file, _suffix(source)) as container:
                 return _stated_by(container)
         except av.FFmpegError:
             return None
@@ -148,7 +234,8 @@ def to_mono_16k(samples: np.ndarray, rate: int, max_seconds: float = MAX_SECONDS
     if len(samples) == 0:
         raise AudioError(_NOTHING)
     _check_length(len(samples) / rate, max_seconds)
-    mono = _to_mono(samples)
+    seconds = _regroup([_as_floats(samples).reshape(len(samples), -1)], rate)
+    mono = np.concatenate([block for block, _ in _mix_down((second, rate) for second in seconds)])
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
     if mono.size == 0:  # less than a sample at 16 kHz
@@ -168,19 +255,69 @@ def encode_flac(pcm: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _split(audio: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut shape-[n] samples into blocks of a size and what is left, which may be nothing."""
-    return np.split(audio, range(size, audio.size + 1, size))
+def _stream(blocks: Iterable[tuple[np.ndarray, int]], block_seconds: float) -> Iterator[np.ndarray]:
+    """Resample blocks, shape [n] or [n, channels], to 16 kHz and regroup them to one length."""
+
+    def resampled() -> Iterator[np.ndarray]:
+        resampler = None
+        for block, rate in blocks:
+            if rate != SAMPLE_RATE:
+                channels = block.shape[1] if block.ndim == 2 else 1
+                resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, channels, quality="HQ")
+                block = resampler.resample_chunk(block)
+            yield block
+        if resampler:
+            yield resampler.resample_chunk(block[:0], last=True)
+
+    empty = True
+    for block in _regroup(resampled(), int(block_seconds * SAMPLE_RATE)):
+        empty = False
+        yield block
+    if empty:  # less than a sample at 16 kHz
+        raise AudioError(_NOTHING)
 
 
-def _to_mono(samples: np.ndarray) -> np.ndarray:
-    """Average the channels of shape-[n] or [n, channels] samples; integers are scaled to -1..1."""
+def _regroup(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Join pieces and cut them anew: each of `size` rows, the last shorter, none empty."""
+    held, length = [], 0
+    for piece in pieces:
+        held.append(piece)
+        length += len(piece)
+        if length >= size:
+            whole = np.concatenate(held)
+            *full, rest = np.split(whole, range(size, length + 1, size))
+            yield from full
+            held, length = [rest], len(rest)
+    if length:
+        yield np.concatenate(held)
+
+
+def _mix_down(blocks: Iterable[tuple[np.ndarray, int]]) -> Iterator[tuple[np.ndarray, int]]:
+    """Average the channels of blocks of shape [n, channels]; where they cancel each other, pick one.
+
+    A channel alone leaves 1 / channels**2 of its power in the mean. Less than half of that is left only where
+    another is its inverse: stereo whose one side is wired the wrong way round.
+    """
+    picked = 0
+    for block, rate in blocks:
+        mono = block.mean(axis=1)
+        power = block.var(axis=0)
+        if 2 * len(power) ** 2 * mono.var() < power.max():
+            if (
+                2 * power[picked] < power.max()
+            ):  # inverses have one power: the pick stays in all of a recording
+                picked = int(power.argmax())
+            mono = block[:, picked]
+        yield mono, rate
+
+
+def _as_floats(samples: np.ndarray) -> np.ndarray:
+    """Return shape-[n, channels] samples as float32 in -1..1, scaled where they are integers."""
     if np.issubdtype(samples.dtype, np.integer):
         samples = samples / float(np.iinfo(samples.dtype).max + 1)
-    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
-    if not (np.abs(mono) <= LOUDEST).all():  # NaN is not
+    if not (np.abs(samples) <= LOUDEST).all():  # NaN is not
         raise AudioError("The recording is damaged: some of its samples are not numbers that sound can have.")
-    return mono.astype(np.float32)
+    return samples.astype(np.float32, copy=False)
 
 
 def _check_form(rate: int, channels: int) -> None:
@@ -219,11 +356,17 @@ def _open(source: str | PathLike | bytes) -> Iterator[BinaryIO]:
 
 
 def _open_file(path: Path) -> tuple[BinaryIO, int]:
-    """Open a regular file, and give its size in bytes; a device or a pipe might never end, or never begin."""
+    """Open a regular file without its name, and return its size in bytes, too.
+
+    A device or a pipe might never end, or never begin. Of a file whose name ends in .raw, soundfile would
+    believe the name. There is no buffer, because libsndfile reads the same descriptor.
+    """
     name = reprlib.repr(path.name)
     try:
         facts = path.stat()
-        file = path.open("rb") if stat.S_ISREG(facts.st_mode) else None
+        regular = stat.S_ISREG(facts.st_mode)
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags), "rb", buffering=0) if regular else None
     except OSError as error:
         raise AudioError(f"The file {name} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a zero byte in its name
@@ -233,41 +376,104 @@ def _open_file(path: Path) -> tuple[BinaryIO, int]:
     return file, facts.st_size
 
 
-def _decode(source: str | PathLike | bytes, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode block by block, within the limits.
+def _suffix(source: str | PathLike | bytes) -> str:
+    return "" if isinstance(source, bytes) else Path(source).suffix.lower()
+
+
+def _decode(
+    source: str | PathLike | bytes, max_seconds: float, damage: Damage | None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode in blocks of a second, within the limits.
 
     Yields:
-        At least once: float32 samples of shape [n], never empty, the mean of the channels, and their rate
-        in Hz, always the same.
+        At least once: float32 samples of shape [n, channels], never empty, and their rate in Hz. Rate and
+        channels are always the same.
     """
-    length = 0
-    for block, rate in _decode_channels(source, max_seconds):
-        if len(block):
+    with _open(source) as file:
+        damage = Damage() if damage is None else damage
+        if sound := _open_sound(file):
+            pieces = _read_sound(sound, max_seconds, damage)
+        else:
+            pieces = _read_container(file, _suffix(source), max_seconds, damage)
+        first = next(pieces, None)
+        if first is None:
+            raise AudioError(_NOTHING)
+        rate, length = first[1], 0
+        for block in _regroup((piece for piece, _ in itertools.chain([first], pieces)), rate):
             length += len(block)
             _check_length(length / rate, max_seconds)
-            yield _to_mono(block), rate
-    if not length:
-        raise AudioError(_NOTHING)
+            yield _as_floats(block), rate
 
 
-def _decode_channels(source: str | PathLike | bytes, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode block by block: float32 samples of shape [n] or [n, channels], and their rate in Hz."""
-    with _open(source) as file:
-        sound = _open_sound(file)
-        if sound is None:
-            yield from _decode_av(file, max_seconds)
-            return
-        rate, decoded = sound.samplerate, False
-        _check_form(rate, sound.channels)
-        _check_length(sound.frames / rate, max_seconds)
+def _read_sound(
+    sound: soundfile.SoundFile, max_seconds: float, damage: Damage
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Read with libsndfile: float32 samples of shape [n, channels], never empty, and their rate in Hz."""
+    rate, length = sound.samplerate, 0
+    _check_form(rate, sound.channels)
+    _check_length(sound.frames / rate, max_seconds)
+    try:
+        # SoundFile.blocks would go on, with nothing, to the length that a header claims.
+        while len(block := sound.read(rate, dtype="float32", always_2d=True)):
+            length += len(block)
+            yield block, rate
+    except soundfile.LibsndfileError as error:
+        if not length:  # a recording cut off in transfer still serves up to the cut
+            raise AudioError(_DAMAGED) from error
+    damage.seconds += (sound.frames - length) / rate
+
+
+def _read_container(
+    file: BinaryIO, suffix: str, max_seconds: float, damage: Damage
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Read with FFmpeg: float32 samples of shape [n, channels], never empty, and their rate in Hz."""
+    target = form = to_float = None
+    try:
+        with _open_container(file, suffix) as container:
+            if not container.streams.audio:
+                raise AudioError("There is no sound in this file.")
+            _check_length(_stated_by(container), max_seconds)
+            for frame in _read_frames(container, damage):
+                _check_form(frame.sample_rate, frame.layout.nb_channels)
+                # The first frame decides: a stream that changes its rate or channels is brought to it.
+                target = target or (frame.layout, frame.sample_rate)
+                if form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                    to_float = av.AudioResampler("flt", *target)
+                # Not "fltp": PyAV reads a ninth plane beside eight, where there is no memory.
+                for block in to_float.resample(frame):
+                    yield block.to_ndarray().reshape(-1, block.layout.nb_channels), block.sample_rate
+    except av.FFmpegError as error:
+        if not target:
+            raise AudioError(_SAMPLES_ALONE if suffix in _HEADERLESS else _DAMAGED) from error
+    if not target and damage.seconds:
+        raise AudioError(_DAMAGED)
+
+
+def _read_frames(container: av.container.InputContainer, damage: Damage) -> Iterator[av.AudioFrame]:
+    """Decode the packets of the first stream of sound; skip and count those that cannot be decoded."""
+    stream = container.streams.audio[0]
+    decoder = stream.codec_context
+    if decoder.name in _DECODERS:
+        decoder = av.CodecContext.create(_DECODERS[decoder.name], "r")
+    packets, failed, frames, samples = container.demux(stream), 0, 0, 0
+    while failed < MAX_BAD_PACKETS:
+        packet = None
         try:
-            # SoundFile.blocks would go on, with nothing, to the length that a header claims.
-            while len(block := sound.read(rate, dtype="float32")):
-                decoded = True
-                yield block, rate
-        except soundfile.LibsndfileError as error:
-            if not decoded:  # a recording cut off in transfer still serves up to the cut
-                raise AudioError(_DAMAGED) from error
+            packet = next(packets, None)
+            if packet is None:
+                return
+            decoded = decoder.decode(packet)
+        except av.FFmpegError:
+            failed += 1
+            damage.seconds += _seconds(packet)
+            if packet is None:
+                packets = container.demux(stream)
+            continue
+        for frame in decoded:
+            failed, frames, samples = 0, frames + 1, samples + frame.samples
+            if frames >= SEVERAL and samples < LEAST_SAMPLES * frames:
+                raise AudioError("The sound in this file is cut into pieces too small to be read.")
+            yield frame
 
 
 def _open_sound(file: BinaryIO) -> soundfile.SoundFile | None:
@@ -278,7 +484,7 @@ def _open_sound(file: BinaryIO) -> soundfile.SoundFile | None:
         not state its length, as FLAC from a pipe: then libsndfile loses the end.
     """
     try:
-        sound = soundfile.SoundFile(file)
+        sound = soundfile.SoundFile(file if isinstance(file, io.BytesIO) else file.fileno(), closefd=False)
     except soundfile.LibsndfileError:
         sound = None
     if sound and sound.frames < _UNKNOWN_FRAMES:
@@ -287,35 +493,18 @@ def _open_sound(file: BinaryIO) -> soundfile.SoundFile | None:
     return None
 
 
-def _decode_av(file: BinaryIO, max_seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    decoded = False
-    try:
-        with _open_container(file) as container:
-            if not container.streams.audio:
-                raise AudioError("There is no sound in this file.")
-            _check_length(_stated_by(container), max_seconds)
-            target = form = to_float = None
-            samples = 0
-            for number, frame in enumerate(container.decode(audio=0), start=1):
-                samples += frame.samples
-                if number >= SEVERAL and samples < LEAST_SAMPLES * number:
-                    raise AudioError("The sound in this file is cut into pieces too small to be read.")
-                _check_form(frame.sample_rate, frame.layout.nb_channels)
-                # The first frame decides: a stream that changes its rate or channels is brought to it.
-                target = target or (frame.layout, frame.sample_rate)
-                if form != (form := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                    to_float = av.AudioResampler("flt", *target)
-                # Not "fltp": PyAV reads a ninth plane beside eight, where there is no memory.
-                for block in to_float.resample(frame):
-                    decoded = True
-                    yield block.to_ndarray().reshape(-1, block.layout.nb_channels), block.sample_rate
-    except av.FFmpegError as error:
-        if not decoded:  # as above
-            raise AudioError(_DAMAGED) from error
+def _seconds(packet: av.Packet | None) -> float:
+    """Return the length of a packet's sound in seconds, as its container states it, but one at most."""
+    stated = packet and packet.duration and packet.time_base
+    return min(float(packet.duration * packet.time_base), 1.0) if stated else GUESSED_PACKET_SECONDS
 
 
-def _open_container(file: BinaryIO) -> av.container.InputContainer:
-    return av.open(file, options=_CONTAINERS, metadata_errors="ignore")  # or a title that is no UTF-8 raises
+def _open_container(file: BinaryIO, suffix: str) -> av.container.InputContainer:
+    form = _BY_SUFFIX.get(suffix)
+    options = {"format_whitelist": form or _CONTAINERS, "max_streams": "8"}
+    return av.open(
+        file, format=form, options=options, metadata_errors="ignore"
+    )  # or a title that is no UTF-8 raises
 
 
 def _stated_by(container: av.container.InputContainer) -> float | None:

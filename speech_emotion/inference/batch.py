@@ -2,11 +2,14 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.inference.classifier import EmotionClassifier
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     (".aac", ".aif", ".aiff", ".caf", ".flac", ".m4a", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg",
@@ -49,6 +52,9 @@ def classify_files(
             prediction = classifier.predict(path)
         except AudioError as error:
             yield row | {"error": str(error)}
+        except Exception as error:  # one file never loses the others
+            logger.debug("%s", row["file"], exc_info=True)
+            yield row | {"error": str(AudioError.unexpected(error))}
         else:
             yield row | prediction.row() | {"seconds": round(prediction.seconds, 2)}
 

@@ -13,7 +13,9 @@ from speech_emotion.audio.decoding import (
     encode_flac,
     header_duration,
     load_audio,
+    load_channels,
     stream_audio,
+    stream_channels,
     to_mono_16k,
     to_pcm,
 )
@@ -124,6 +126,42 @@ def test_rates_become_16_khz(rate):
 def test_integers_are_scaled_and_channels_averaged():
     audio = to_mono_16k(np.array([[16384, 0], [-32768, -32768]], np.int16), SAMPLE_RATE)
     np.testing.assert_allclose(audio, [0.25, -1.0])
+
+
+def stereo(right: np.ndarray) -> np.ndarray:
+    return np.stack([CLIP, right], axis=1)
+
+
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 44_100])
+def test_an_inverted_channel_does_not_cancel_the_other(rate):
+    noise = 1e-4 * np.random.default_rng(0).standard_normal(CLIP.size)
+    for right in (-CLIP, -0.9 * CLIP + noise, 0.5 - CLIP):
+        data = encode(np.tile(stereo(right), (4, 1)), rate, format="WAV", subtype="FLOAT")
+        alone = load_audio(encode(np.tile(CLIP, 4), rate, format="WAV", subtype="FLOAT"))
+        for audio in (load_audio(data), np.concatenate(list(stream_audio(data, 1.0)))):
+            np.testing.assert_allclose(audio, alone, atol=1e-4)
+    np.testing.assert_array_equal(to_mono_16k(stereo(-CLIP), SAMPLE_RATE), CLIP)
+
+
+def test_channels_that_do_not_cancel_are_averaged():
+    other = voice(pitch=90, seconds=1.5)
+    for right in (CLIP, 0 * CLIP, other, 0.1 * CLIP):
+        audio = load_audio(encode(stereo(right), format="WAV", subtype="FLOAT"))
+        np.testing.assert_allclose(audio, (CLIP + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8_000, SAMPLE_RATE, 44_100])
+def test_channels_can_be_kept_apart(rate):
+    other = voice(pitch=90, seconds=1.5)
+    data = encode(stereo(other), rate, format="WAV", subtype="FLOAT")
+    sides = [load_audio(encode(side, rate, format="WAV", subtype="FLOAT")) for side in (CLIP, other)]
+    np.testing.assert_allclose(load_channels(data), np.stack(sides, axis=1), atol=1e-4)
+    blocks = list(stream_channels(data, 0.4))
+    assert {block.shape for block in blocks[:-1]} == {(6400, 2)}
+    np.testing.assert_allclose(np.concatenate(blocks), np.stack(sides, axis=1), atol=1e-4)
+    assert load_channels(encode(CLIP, format="FLAC")).shape == (CLIP.size, 1)
+    with pytest.raises(AudioError, match=r"longer than 0\.1 seconds"):
+        load_channels(data, max_seconds=0.1)
 
 
 @pytest.mark.parametrize(
