@@ -42,7 +42,7 @@ def served(model: str = "wav2vec2") -> Predict:
     from speech_emotion.inference.classifier import EmotionClassifier
 
     classifier = EmotionClassifier.from_pretrained(SHIPPED / model)
-    return lambda samples: classifier.predict_speech([samples])
+    return lambda samples: classifier.classify_segments([samples])
 
 
 def guarded() -> Predict:
@@ -58,7 +58,7 @@ def pytorch() -> Predict:
     from speech_emotion.models.loading import load_classifier
 
     classifier = EmotionClassifier(*load_classifier(SHIPPED / "wav2vec2"))
-    return lambda samples: classifier.predict_speech([samples])
+    return lambda samples: classifier.classify_segments([samples])
 
 
 def pipeline() -> Predict:

@@ -20,7 +20,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _ON_DEMAND = {
     "EmotionClassifier": "speech_emotion.inference.classifier",
     "ModelError": "speech_emotion.models.loading",
-    "Prediction": "speech_emotion.inference.classifier",
+    "Prediction": "speech_emotion.inference.prediction",
 }
 
 __all__ = [

@@ -85,8 +85,8 @@ def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp
     assert (tmp_path / "cnn" / "README.md").is_file()
     assert (tmp_path / "cnn" / "confusion_matrix.png").stat().st_size > 5_000
     classifier = EmotionClassifier.from_pretrained(tmp_path / "cnn")
-    assert classifier.predict_speech([voice(265)])[0].label == "happy"
-    assert classifier.predict_speech([voice(107)])[0].label == "sad"
+    assert classifier.answer_segments([0.0], [voice(265)])[0].label == "happy"
+    assert classifier.answer_segments([0.0], [voice(107)])[0].label == "sad"
     assert "was off by" in classifier.calibration
 
 
@@ -173,7 +173,7 @@ def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_d
     classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
     assert classifier.report["architecture"] == "WhisperForAudioClassification"
     assert classifier.report["pipeline"]["clips"] == classifier.report["clips"]
-    assert classifier.predict_speech([voice(seconds=7)])[0].seconds == 7
+    assert classifier.answer_segments([0.0], [voice(seconds=7)])[0].seconds == 7
 
 
 @pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--cached_views", 0)], ids=["heard", "kept"])

@@ -230,17 +230,22 @@ def to_mono_16k(samples: np.ndarray, rate: int, max_seconds: float = MAX_SECONDS
     Raises:
         AudioError: no samples, too long, a rate or channels beyond the limits, or NaN or infinite samples.
     """
-    _check_form(rate, samples.shape[1] if samples.ndim == 2 else 1)
-    if len(samples) == 0:
-        raise AudioError(_NOTHING)
-    _check_length(len(samples) / rate, max_seconds)
-    seconds = _regroup([_as_floats(samples).reshape(len(samples), -1)], rate)
-    mono = np.concatenate([block for block, _ in _mix_down((second, rate) for second in seconds)])
+    mono = to_mono(samples, rate, max_seconds)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
     if mono.size == 0:  # less than a sample at 16 kHz
         raise AudioError(_NOTHING)
     return mono
+
+
+def to_mono(samples: np.ndarray, rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+    """Mix decoded samples down to mono float32 at their own rate; the rest is as in `to_mono_16k`."""
+    _check_form(rate, samples.shape[1] if samples.ndim == 2 else 1)
+    if len(samples) == 0:
+        raise AudioError(_NOTHING)
+    _check_length(len(samples) / rate, max_seconds)
+    seconds = _regroup([_as_floats(samples).reshape(len(samples), -1)], rate)
+    return np.concatenate([block for block, _ in _mix_down((second, rate) for second in seconds)])
 
 
 def to_pcm(audio: np.ndarray) -> np.ndarray:

@@ -1,32 +1,22 @@
-"""Silence around a voice: measuring level, trimming, refusing clips that hold no sound."""
+"""Level and silence: the peak of a clip, and trimming what is far below it."""
 
 import numpy as np
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, AudioError
+from speech_emotion.audio.decoding import SAMPLE_RATE
 
-MIN_SPEECH_SECONDS = 0.5  # shortest sound, silence trimmed, that a classifier is asked about
-
-
+MIN_SPEECH_SECONDS = 0.2  # the shortest speech that gets an answer
 SILENCE_DBFS = -50.0  # a clip whose peak stays below this is silence
-
-
-DIGITAL_SILENCE = 3e-4  # of the peak, 70 dB below it: a few steps of 16 bits, less than a room has
-
-
 TRIM_DB = 30.0  # dB below the loudest frame; the threshold used in the literature on EmoV-DB
-
-
 FRAME_LENGTH = SAMPLE_RATE * 25 // 1000  # 25 ms, frames on which level is measured
-
-
 HOP_LENGTH = SAMPLE_RATE * 10 // 1000  # 10 ms
 
 
 def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
     """Cut leading and trailing silence, never anything inside.
 
-    Frames of 25 ms every 10 ms; sound starts and ends with the first and last frame whose level is within
-    `trim_db` of the loudest. (librosa.effects.trim does the same; its first call compiles for many seconds.)
+    Frames are 25 ms long, one every 10 ms. Sound starts with the first frame whose level is within `trim_db`
+    of the loudest, and ends with the last. (librosa.effects.trim does the same; its first call compiles for
+    many seconds.)
 
     Args:
         audio: shape [n], 16 kHz.
@@ -46,33 +36,6 @@ def trim_silence(audio: np.ndarray, trim_db: float = TRIM_DB) -> np.ndarray:
 
 
 def peak_dbfs(audio: np.ndarray) -> float:
-    """Peak level of shape-[n] samples in dB relative to full scale, a constant offset left out."""
+    """Return the peak of shape-[n] samples in dB relative to full scale, without their constant offset."""
     peak = np.abs(audio - audio.mean()).max()
     return float(20 * np.log10(max(peak, 1e-10)))
-
-
-def trim_and_validate(audio: np.ndarray) -> np.ndarray:
-    """Trim a clip and refuse it where there is nothing for a classifier to judge.
-
-    Args:
-        audio: shape [n], 16 kHz.
-
-    Returns:
-        The trimmed clip.
-
-    Raises:
-        AudioError: silence, or less than half a second of sound.
-    """
-    if peak_dbfs(audio) < SILENCE_DBFS:
-        raise AudioError("There is only silence in this recording. Is the microphone on?")
-    # From the first sound on, so that what lies before it does not decide where frames begin.
-    level = np.abs(audio)
-    heard = np.flatnonzero(level > DIGITAL_SILENCE * level.max())
-    trimmed = trim_silence(audio[heard[0] : heard[-1] + 1])
-    seconds = trimmed.size / SAMPLE_RATE
-    if seconds < MIN_SPEECH_SECONDS:
-        raise AudioError(
-            f"There is only {seconds:.2f} s of sound in this recording; "
-            f"at least {MIN_SPEECH_SECONDS:g} s is needed to hear a tone of voice."
-        )
-    return trimmed

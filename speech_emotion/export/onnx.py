@@ -1,4 +1,4 @@
-"""Write a classifier as ONNX beside its checkpoint, in float32 and in int8, where `inference.backends` finds it.
+"""Write a classifier as ONNX beside its checkpoint, in float32 and in int8, where `inference.backends` looks.
 
     pip install -r requirements-train.txt
     python -m speech_emotion.export models/wav2vec2 --data data/emotion

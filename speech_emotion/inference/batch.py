@@ -1,4 +1,4 @@
-"""Many recordings at once: a row for each, and one that cannot be judged never stops the rest."""
+"""Classify many recordings: a row for each; one without an answer never stops the rest."""
 
 import csv
 import io
@@ -18,34 +18,36 @@ SUFFIXES = frozenset(
 
 
 def printable(name: str) -> str:
-    """Put a mark in place of every character of a file's name that no terminal should be sent."""
+    """Return a file's name with a mark in place of each character that no terminal should receive."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
 
 
 def is_recording(path: Path) -> bool:
-    """Say whether a file is named like audio."""
+    """Return whether a file is named like audio."""
     return path.suffix.lower() in SUFFIXES
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """List what is named like audio in a folder and those inside it, in the order of the names."""
+    """Return the files named like audio in a folder and the folders inside it, sorted by name."""
     return sorted(path for path in folder.rglob("*") if is_recording(path) and path.is_file())
 
 
 def classify_files(
     classifier: EmotionClassifier, files: Iterable[tuple[str, Path]]
 ) -> Iterator[dict[str, str | bool | float | None]]:
-    """Classify recordings of up to a minute, one after another.
+    """Classify recordings one after another.
 
     Args:
-        classifier: who judges.
+        classifier: answers them.
         files: name and path of each.
 
     Yields:
-        A flat row for each: `file`, its printable name, the prediction's own row, `seconds` of sound, and
-        `error`, the sentence that says why there is no prediction; what does not apply is None.
+        A flat row for each: `file`, its printable name; the prediction's own row; `mixed`; the number of
+        `utterances`; `seconds` of speech; and `error`, the sentence that says why there is no prediction.
+        What does not apply is None.
     """
-    nothing = dict.fromkeys(["emotion", "sure", "confidence", *classifier.labels, "seconds", "error"])
+    columns = ["emotion", "sure", "confidence", *classifier.labels, "mixed", "utterances", "seconds", "error"]
+    nothing = dict.fromkeys(columns)
     for name, path in files:
         row = {"file": printable(name)} | nothing
         try:
@@ -56,11 +58,16 @@ def classify_files(
             logger.debug("%s", row["file"], exc_info=True)
             yield row | {"error": str(AudioError.unexpected(error))}
         else:
-            yield row | prediction.row() | {"seconds": round(prediction.seconds, 2)}
+            facts = {
+                "mixed": prediction.mixed,
+                "utterances": len(prediction.utterances),
+                "seconds": round(prediction.seconds, 2),
+            }
+            yield row | prediction.row() | facts
 
 
 def to_csv(rows: list[dict]) -> str:
-    """Write rows of one kind as CSV with a header; a name that a spreadsheet would calculate is quoted."""
+    """Return rows of one kind as CSV with a header; text that a spreadsheet would calculate is quoted."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [])
     writer.writeheader()

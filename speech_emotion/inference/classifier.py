@@ -1,53 +1,31 @@
-"""From sound to an emotion: the one place where a trained classifier is asked."""
+"""A trained classifier: recordings in, emotions out."""
 
-from dataclasses import dataclass
+import logging
+from collections import deque
 from os import PathLike
 
 import numpy as np
 from scipy.special import softmax
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, AudioError, load_audio, to_mono_16k
-from speech_emotion.audio.silence import trim_and_validate
-from speech_emotion.audio.vad import contains_speech
+from speech_emotion.audio.decoding import MAX_RECORDING_SECONDS, SAMPLE_RATE
 from speech_emotion.inference.backends import Engine, ExportError, TorchBackend, choose_backend
+from speech_emotion.inference.prediction import Prediction, Segment
+from speech_emotion.inference.recording import Source
+from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.models.folder import errors_elsewhere, load_report
-from speech_emotion.models.loading import WINDOW_SECONDS, load_classifier
+from speech_emotion.models.loading import WINDOW_SECONDS, ModelError, load_classifier
 
-HOP_SECONDS = 2.5  # between the windows of a longer clip
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier makes of one clip.
-
-    Attributes:
-        label: the most probable class.
-        probabilities: of every class in the model's order; they sum to 1.
-        seconds: the length of what was judged, silence at both ends left out.
-        sure: whether the label's probability reaches the threshold of the model's report; True without one.
-        engine: what computed it.
-    """
-
-    label: str
-    probabilities: dict[str, float]
-    seconds: float
-    sure: bool
-    engine: str
-
-    @property
-    def confidence(self) -> float:
-        """The label's probability."""
-        return self.probabilities[self.label]
-
-    def row(self) -> dict[str, str | bool | float]:
-        """Give one flat row of a table: emotion, sure, confidence, then each probability by its label."""
-        shares = {label: round(share, 4) for label, share in self.probabilities.items()}
-        return {"emotion": self.label, "sure": self.sure, "confidence": round(self.confidence, 4)} | shares
+logger = logging.getLogger(__name__)
 
 
 class EmotionClassifier:
-    """A trained classifier, its feature extractor, and the engine that runs it: PyTorch where none is given.
+    """A trained classifier, its feature extractor, and the engine that runs it.
+
+    Args:
+        model: the checkpoint.
+        extractor: its feature extractor.
+        engine: runs the network; PyTorch by default.
 
     >>> classifier = EmotionClassifier.from_pretrained("models/wav2vec2")  # doctest: +SKIP
     >>> classifier.predict("clip.wav").label  # doctest: +SKIP
@@ -64,63 +42,94 @@ class EmotionClassifier:
         self.report = (load_report(folder) if folder else None) or {}
 
     @classmethod
-    def from_pretrained(cls, name: str | PathLike) -> "EmotionClassifier":
-        """Load a classifier from a folder or a hub id, with the fastest engine that is there for it.
+    def from_pretrained(cls, name: str | PathLike, device: str | None = None) -> "EmotionClassifier":
+        """Load a classifier from a folder or a hub id.
+
+        Args:
+            name: the folder or the hub id.
+            device: where PyTorch runs the checkpoint, such as `cuda`, `mps` or `cpu`. By default the fastest
+                engine for this processor runs it: an export in the folder, else PyTorch.
 
         Raises:
-            ModelError: it cannot be loaded, or part of its weights is missing.
+            ModelError: it cannot be loaded, part of its weights is missing, or there is no such device.
         """
         model, extractor = load_classifier(str(name))
-        return cls(model, extractor, choose_backend(model, extractor))
+        if device is None:
+            return cls(model, extractor, choose_backend(model, extractor))
+        try:
+            return cls(model.to(device), extractor)
+        except (RuntimeError, AssertionError) as error:  # a name unknown to torch; torch built without it
+            raise ModelError(f"There is no device {device!r} here to run the model on.") from error
 
-    def predict(self, source: str | PathLike | bytes | np.ndarray, rate: int = SAMPLE_RATE) -> Prediction:
-        """Classify one clip.
+    def predict(
+        self,
+        source: Source,
+        rate: int = SAMPLE_RATE,
+        max_seconds: float = MAX_RECORDING_SECONDS,
+        reference=None,
+    ) -> Prediction:
+        """Classify one recording: find its utterances, classify each, and pool the answers.
 
         Args:
             source: a local path, the content of an audio file, or samples of shape [n] or [n, channels].
             rate: sampling rate of samples in Hz; files state their own.
+            max_seconds: the longest duration accepted, in seconds.
+            reference: the speaker's own voice, as in `classify_segments`.
 
         Returns:
-            The label and the probability of each class.
+            The pooled answer, and each utterance's own. `iter_timeline` answers the same, block by block.
 
         Raises:
-            AudioError: no audio, damaged, longer than a minute, silent, less than half a second of sound, or
-                nobody speaks.
+            AudioError: no audio, damaged, longer than `max_seconds`, silent, or nobody speaks.
         """
-        audio = to_mono_16k(source, rate) if isinstance(source, np.ndarray) else load_audio(source)
-        speech = trim_and_validate(audio)
-        if not contains_speech(speech):
-            raise AudioError("Nobody speaks in this recording, as far as this program can hear.")
-        return self.predict_speech([speech])[0]
+        [timeline] = deque(iter_timeline(self, source, rate, max_seconds, reference), maxlen=1)
+        return timeline.prediction(self)
 
-    def predict_speech(self, clips: list[np.ndarray]) -> list[Prediction]:
+    def classify_segments(self, clips: list[np.ndarray], reference=None) -> np.ndarray:
         """Classify clips in which somebody speaks.
 
         Args:
-            clips: float32 samples, each of shape [n], half a second or more, 16 kHz.
+            clips: float32 samples, each of shape [n], 0.2 s or more, 16 kHz.
+            reference: the speaker's own voice; None for an answer without one.
 
         Returns:
-            For each clip the label and the probability of each class.
+            Probabilities of shape [clips, classes], float64; each row sums to 1.
         """
+        return softmax(self.logits(clips).astype(float), axis=1)
+
+    def answer_segments(self, starts: list[float], clips: list[np.ndarray], reference=None) -> list[Segment]:
+        """Classify the utterances of a recording.
+
+        Args:
+            starts: where each begins, in seconds from the recording's beginning.
+            clips: as in `classify_segments`.
+            reference: likewise.
+        """
+        table = self.classify_segments(clips, reference)
         return [
-            Prediction(
+            Segment(
+                start=start,
+                end=start + clip.size / SAMPLE_RATE,
                 label=self.labels[int(shares.argmax())],
                 probabilities=dict(zip(self.labels, shares.tolist(), strict=True)),
-                seconds=clip.size / SAMPLE_RATE,
                 sure=bool(shares.max() >= self.threshold),
-                engine=self.engine.name,
             )
-            for clip, shares in zip(clips, softmax(self.logits(clips).astype(float), axis=1), strict=True)
+            for start, clip, shares in zip(starts, clips, table, strict=True)
         ]
 
     @property
+    def window_seconds(self) -> float:
+        """The longest clip that the model hears at once: what its config states, or 5 s."""
+        return float(getattr(self.model.config, "window_seconds", WINDOW_SECONDS))
+
+    @property
     def threshold(self) -> float:
-        """The confidence from which on the model is sure, by its report; 0 without one."""
+        """The confidence from which on the model is sure: what its report states, or 0."""
         return self.report.get("threshold", 0.0)
 
     @property
     def calibration(self) -> str:
-        """A sentence that says how far the probabilities can be taken at their word."""
+        """A sentence on how far the probabilities can be trusted."""
         error = self.report.get("calibration", {}).get("ece")
         if error is None:
             return "How far its confidence can be trusted has not been measured."
@@ -134,33 +143,38 @@ class EmotionClassifier:
         """Compute logits.
 
         Args:
-            clips: float32 waveforms, 16 kHz; the logits of longer clips are the mean over windows of 5 s.
+            clips: float32 waveforms, 16 kHz. A clip longer than `window_seconds` gets the mean logits of its
+                windows.
 
         Returns:
             float32, shape [clips, classes].
         """
         if not clips:
             return np.empty((0, len(self.labels)), np.float32)
-        windows = [(owner, window) for owner, clip in enumerate(clips) for window in cut_windows(clip)]
+        windows = [
+            (owner, window)
+            for owner, clip in enumerate(clips)
+            for window in cut_windows(clip, self.window_seconds)
+        ]
         owners = [owner for owner, _ in windows]
         logits, count = np.zeros((len(clips), len(self.labels)), np.float32), np.bincount(owners)
         np.add.at(logits, owners, self._run([window for _, window in windows]))
         return logits / count[:, None].astype(np.float32)
 
     def _run(self, windows: list[np.ndarray]) -> np.ndarray:
-        """Run the engine; an export that fails on what was never tried is given up for the checkpoint."""
+        """Run the engine; where an export fails, PyTorch runs the checkpoint from then on."""
         try:
             return self.engine.run(windows)
         except ExportError as error:
-            print(error)
+            logger.warning("%s", error)
             self.engine = TorchBackend(self.model, self.extractor)
             return self.engine.run(windows)
 
 
-def cut_windows(audio: np.ndarray) -> list[np.ndarray]:
-    """Cut shape-[n] samples at 16 kHz into overlapping windows of 5 s, the last one flush with the end."""
-    window, hop = int(WINDOW_SECONDS * SAMPLE_RATE), int(HOP_SECONDS * SAMPLE_RATE)
+def cut_windows(audio: np.ndarray, seconds: float = WINDOW_SECONDS) -> list[np.ndarray]:
+    """Cut shape-[n] samples at 16 kHz into half-overlapping windows, the last one flush with the end."""
+    window = int(seconds * SAMPLE_RATE)
     if audio.size <= window:
         return [audio]
-    starts = [*range(0, audio.size - window, hop), audio.size - window]
+    starts = [*range(0, audio.size - window, window // 2), audio.size - window]
     return [audio[start : start + window] for start in starts]

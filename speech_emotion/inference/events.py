@@ -1,21 +1,19 @@
-"""What a game or a support team waits for in a recording: a tone of voice that stays or changes."""
+"""Events in a recording that a program can react to: an emotion that lasts, or one that changes."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from speech_emotion.inference.timeline import Segment, Timeline
+from speech_emotion.inference.prediction import Segment
+from speech_emotion.inference.timeline import Timeline
 
-PERSIST_SECONDS = 6.0  # a tone of voice that is heard for as long stays
-GAP_SECONDS = 3.0  # as long a gap ends it
-PERSISTENT = {
-    "angry": "agitation",
-    "sleepy": "drowsiness",
-}  # the emotions that are waited for, and their events
+PERSIST_SECONDS = 6.0  # of speech from which on an emotion lasts
+GAP_SECONDS = 3.0  # without that emotion end it
+PERSISTENT = {"angry": "agitation", "sleepy": "drowsiness"}  # the event of each emotion that lasts
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something in a recording to react to.
+    """A moment in a recording to react to.
 
     Attributes:
         kind: `agitation`, `drowsiness` or `turn`.
@@ -33,12 +31,12 @@ class Event:
 def find_events(timeline: Timeline) -> list[Event]:
     """Find the events of a recording.
 
-    An emotion persists where it is heard for `PERSIST_SECONDS` in all, in sure segments with less than
-    `GAP_SECONDS` between one and the next and no other sure one there. Models that do not know `sleepy` never
-    report drowsiness. A turn lasts from the end of one emotion to the beginning of the next.
+    An emotion lasts where its sure segments add up to `PERSIST_SECONDS`, with less than `GAP_SECONDS` between
+    one and the next and no other sure segment there. A model without the label `sleepy` never reports
+    drowsiness. A turn lasts from the end of one emotion to the beginning of the next.
 
     Returns:
-        By their start, then by their end.
+        The events, sorted by start, then by end.
     """
     events = [
         Event("turn", one.end, other.start, f"The tone of voice changes from {one.name} to {other.name}.")
@@ -54,15 +52,15 @@ def find_events(timeline: Timeline) -> list[Event]:
 
 
 def describe_recording(timeline: Timeline) -> dict:
-    """Give a timeline and its events as JSON would have them: what programs get and visitors save."""
+    """Return a timeline and its events as plain types for JSON."""
     return timeline.to_dict() | {"events": [asdict(event) for event in find_events(timeline)]}
 
 
 def _runs(timeline: Timeline) -> Iterator[list[Segment]]:
-    """Give the sure segments in runs of one emotion without long gaps."""
+    """Yield the sure segments in runs of one emotion without long gaps."""
     run: list[Segment] = []
     for segment in timeline.segments:
-        if not segment.prediction.sure:
+        if not segment.sure:
             continue
         if run and (segment.name != run[-1].name or segment.start - run[-1].end >= GAP_SECONDS):
             yield run

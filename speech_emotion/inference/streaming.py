@@ -1,75 +1,91 @@
-"""A microphone followed live: a rolling window of the last seconds, judged with each piece that comes."""
+"""Live answers to a microphone: each piece that arrives updates the answer for the last seconds."""
 
 import math
 import time
 
 import numpy as np
+import soxr
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, to_mono_16k
-from speech_emotion.audio.silence import MIN_SPEECH_SECONDS
+from speech_emotion.audio.decoding import SAMPLE_RATE, to_mono
 from speech_emotion.audio.vad import detect_speech
 from speech_emotion.inference.classifier import EmotionClassifier
+from speech_emotion.inference.prediction import Prediction, pool
+from speech_emotion.inference.recording import cut_span
 
-WINDOW_SECONDS = 3.0  # what is judged, the latest
-SILENCE_SECONDS = 0.8  # so long without speech is a pause, not an emotion
+WINDOW_SECONDS = 3.0  # of sound, the latest, that an answer is for
+SILENCE_SECONDS = 0.8  # without speech are a pause, which has no emotion
+EASE_SECONDS = 0.6  # after this long, 63 % of a change is shown
 ANSWERS_TIMED = 40
 
 
 class StreamingClassifier:
-    """What is kept of one microphone, in memory alone.
+    """One microphone's last seconds and the answer to them, in memory only.
 
     Attributes:
         heard: the last seconds, float32, 16 kHz.
+        prediction: the answer for them, as `EmotionClassifier.predict` pools it; None in a pause.
         probabilities: eased from answer to answer; None in a pause.
         milliseconds: that the last answers took, the latest last.
     """
 
     def __init__(self):
         self.heard = np.empty(0, np.float32)
+        self.prediction: Prediction | None = None
         self.probabilities: dict[str, float] | None = None
         self.milliseconds: list[float] = []
+        self._resampler: soxr.ResampleStream | None = None
+        self._rate = SAMPLE_RATE  # that it resamples from
 
-    def push(self, classifier: EmotionClassifier, samples: np.ndarray, rate: int) -> None:
-        """Hear the next piece of sound, and judge what it ends.
+    def push(self, classifier: EmotionClassifier, samples: np.ndarray, rate: int, reference=None) -> None:
+        """Take the next piece of sound, and answer for the last seconds.
 
         Args:
-            classifier: who judges.
+            classifier: answers.
             samples: shape [n] or [n, channels], as `to_mono_16k` takes them.
             rate: their sampling rate in Hz.
+            reference: as in `EmotionClassifier.classify_segments`.
 
         Raises:
             AudioError: no samples, or some that are not numbers.
         """
         start = time.perf_counter()
-        latest = to_mono_16k(samples, rate)
+        latest = self._resample(samples, rate)
         self.heard = np.concatenate([self.heard, latest])[-int(WINDOW_SECONDS * SAMPLE_RATE) :]
         spans = detect_speech(self.heard)
         if not spans or self.heard.size - spans[-1].stop >= SILENCE_SECONDS * SAMPLE_RATE:
-            self.probabilities = None
+            self.prediction = self.probabilities = None
             return
-        spoken = self.heard[spans[0].start : spans[-1].stop]
-        if spoken.size >= MIN_SPEECH_SECONDS * SAMPLE_RATE:
-            [prediction] = classifier.predict_speech([spoken])
-            now, before = prediction.probabilities, self.probabilities
-            if before and before.keys() != now.keys():  # of another model
-                before = None
-            self.probabilities = ease(before, now, latest.size / SAMPLE_RATE)
-            self.milliseconds = [*self.milliseconds, 1000 * (time.perf_counter() - start)][-ANSWERS_TIMED:]
+        pieces = [piece for span in spans for piece in cut_span(span, classifier.window_seconds)]
+        starts, clips = (
+            [piece.start / SAMPLE_RATE for piece in pieces],
+            [self.heard[piece] for piece in pieces],
+        )
+        segments = classifier.answer_segments(starts, clips, reference)
+        self.prediction = pool(segments, classifier.engine.name, classifier.threshold)
+        now, before = self.prediction.probabilities, self.probabilities
+        if before and before.keys() != now.keys():  # another model's
+            before = None
+        self.probabilities = ease(before, now, latest.size / SAMPLE_RATE)
+        self.milliseconds = [*self.milliseconds, 1000 * (time.perf_counter() - start)][-ANSWERS_TIMED:]
 
-
-EASE_SECONDS = 0.6  # after this long, 63 % of a change is shown
+    def _resample(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        """Bring a piece to 16 kHz mono. The resampler keeps its state: pieces join without a seam."""
+        mono = to_mono(samples, rate)
+        if rate != self._rate:
+            self._resampler, self._rate = soxr.ResampleStream(rate, SAMPLE_RATE, 1, quality="HQ"), rate
+        return mono if rate == SAMPLE_RATE else self._resampler.resample_chunk(mono)
 
 
 def ease(before: dict[str, float] | None, now: dict[str, float], seconds: float) -> dict[str, float]:
-    """Let what is shown follow what is heard, exponentially.
+    """Return the probabilities to show: they follow the latest answers exponentially.
 
     Args:
-        before: the probabilities shown so far; None where nothing is.
-        now: the probabilities heard.
+        before: the probabilities shown so far; None where there are none.
+        now: the latest answer's probabilities.
         seconds: since `before` was shown.
 
     Returns:
-        The probabilities to show now; they sum to 1.
+        Probabilities by label; they sum to 1.
     """
     before = before or now
     keep = math.exp(-seconds / EASE_SECONDS)

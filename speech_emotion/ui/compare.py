@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction, load_audio
+from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
 from speech_emotion.ui.registry import MODELS, classifier
@@ -35,16 +35,11 @@ def compare(path: str | None) -> Iterator[str]:
     if path is None:
         yield render.refusal("There is no recording yet: record or upload one above.")
         return
-    try:
-        audio = load_audio(path)
-    except AudioError as error:
-        yield render.refusal(str(error))
-        return
     predictions, cards = {}, []
     for name in MODELS:
         try:
             heard = classifier(name)
-            prediction, milliseconds = time_prediction(heard, audio)
+            prediction, milliseconds = time_prediction(heard, path)
         except AudioError as error:
             yield render.refusal(str(error))
             return
@@ -59,11 +54,11 @@ def compare(path: str | None) -> Iterator[str]:
         yield render.comparison(judge(predictions), cards)
 
 
-def time_prediction(heard: EmotionClassifier, audio) -> tuple[Prediction, float]:
-    """Classify shape-[n] samples twice, and give the milliseconds of the second: the first warms up."""
-    heard.predict(audio)
+def time_prediction(heard: EmotionClassifier, path: str) -> tuple[Prediction, float]:
+    """Classify a recording twice, and return the milliseconds of the second time: the first warms up."""
+    heard.predict(path)
     start = time.perf_counter()
-    prediction = heard.predict(audio)
+    prediction = heard.predict(path)
     return prediction, 1000 * (time.perf_counter() - start)
 
 

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from speech_emotion import AudioError, ModelError, load_audio
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.audio.silence import trim_and_validate
 from speech_emotion.inference.attribution import occlude
 from speech_emotion.palette import INK, SHADES, emotion_colour
 from speech_emotion.plotting import WAVE, draw_mel, draw_spectrum, draw_waveform, style
@@ -55,12 +54,14 @@ def show(path: str | None, model: str) -> tuple:
     if path is None:
         return render.refusal("There is no recording yet: record or upload one above."), hidden
     try:
-        audio = trim_and_validate(load_audio(path, MOST_SECONDS))
+        audio = load_audio(path, MOST_SECONDS)
         heard = classifier(model)
-        prediction = heard.predict(audio)
+        prediction = heard.predict(path)
     except (AudioError, ModelError) as error:
         return render.refusal(str(error)), hidden
-    return "", gr.Plot(plot_hearing(audio, *occlude(heard, audio), prediction.label), visible=True)
+    return "", gr.Plot(
+        plot_hearing(audio, *occlude(heard, audio, prediction), prediction.label), visible=True
+    )
 
 
 def plot_hearing(audio: np.ndarray, middles: np.ndarray, drops: np.ndarray, label: str) -> Figure:

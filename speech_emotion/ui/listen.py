@@ -107,9 +107,9 @@ def listen(path: str | None, model: str) -> Iterator[tuple]:
     try:
         heard = classifier(model)
         blocks = stream_audio(path, UTTERANCE_SECONDS)
-        audio = next(blocks)
+        next(blocks)
         if next(blocks, None) is None:
-            prediction = heard.predict(audio)
+            prediction = heard.predict(path)
             judged = f"{prediction.seconds:.1f} s of sound, judged by {prediction.engine}"
             note = f"{Path(path).name}: {judged}. {heard.calibration}"
             card = render.prediction_card(prediction, note)

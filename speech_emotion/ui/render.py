@@ -7,9 +7,9 @@ from html import escape
 import numpy as np
 
 from speech_emotion.inference.batch import to_csv
-from speech_emotion.inference.classifier import Prediction
 from speech_emotion.inference.events import describe_recording, find_events
-from speech_emotion.inference.timeline import NOT_SURE, PEAK_SECONDS, Segment, Timeline
+from speech_emotion.inference.prediction import NOT_SURE, Prediction, Segment
+from speech_emotion.inference.timeline import PEAK_SECONDS, Timeline
 from speech_emotion.palette import emotion_colour
 from speech_emotion.ui.avatar import draw_face
 from speech_emotion.ui.wording import Advice, headings
@@ -150,13 +150,13 @@ def clock(seconds: float) -> str:
 
 def _segment(segment: Segment, seconds: float) -> str:
     words = f"{segment.name}, {clock(segment.start)} to {clock(segment.end)}"
-    if segment.prediction.sure:
-        words += f", {segment.prediction.confidence:.0%}"
+    if segment.sure:
+        words += f", {segment.confidence:.0%}"
     else:
-        words += f", perhaps {segment.prediction.label}"
+        words += f", perhaps {segment.label}"
     colour = emotion_colour(segment.name)
     return (
-        f"<button type='button' class='segment{'' if segment.prediction.sure else ' unsure'}' "
+        f"<button type='button' class='segment{'' if segment.sure else ' unsure'}' "
         f"data-start='{segment.start:.2f}' title='{escape(words)}' aria-label='{escape(words)}' "
         f"style='left:{segment.start / seconds:.3%};width:{(segment.end - segment.start) / seconds:.3%};"
         f"--colour:{colour}'></button>"

@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from speech_emotion.inference.classifier import Prediction
+from speech_emotion.inference.prediction import Prediction
 
 SURE_CONFIDENCE = 0.8  # from here on "sure", below it "fairly sure"
 LEAST_CONFUSED_SHARE = 0.1  # of an answer's test clips, for a confusion to be worth a sentence

@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 
-from speech_emotion.inference.classifier import Prediction
 from speech_emotion.inference.events import Event, describe_recording, find_events
-from speech_emotion.inference.timeline import Segment, Timeline
+from speech_emotion.inference.prediction import Segment
+from speech_emotion.inference.timeline import Timeline
 
 LABELS = ("angry", "calm", "sleepy")
 
@@ -16,7 +16,7 @@ def timeline(*segments: tuple) -> Timeline:
 
 def segment(start: float, end: float, label: str, sure: bool = True) -> Segment:
     shares = {name: 0.8 if name == label else 0.1 for name in LABELS}
-    return Segment(start, end, Prediction(label, shares, end - start, sure, "PyTorch"))
+    return Segment(start, end, label, shares, sure)
 
 
 def persisting(*segments: tuple) -> list[tuple]:

@@ -37,7 +37,7 @@ def test_a_pause_is_silence_and_a_voice_has_an_emotion(classifier):
 def test_the_answer_is_that_of_the_last_seconds_when_the_voice_stays_alike(classifier):
     ear, audio = StreamingClassifier(), np.tile(speak(seconds=3), 4)
     last = listen(ear, classifier, audio)[-1]
-    [expected] = classifier.predict_speech([audio[-3 * SAMPLE_RATE :]])
+    [expected] = classifier.answer_segments([0.0], [audio[-3 * SAMPLE_RATE :]])
     assert last == pytest.approx(expected.probabilities, abs=0.1)
 
 
