@@ -3,7 +3,7 @@
     python benchmarks/audit.py          # says what it finds; ends with 1 where there is an advisory
     python benchmarks/audit.py --save   # writes results/audit.json as well
 
-Advisories come from pip-audit (requirements-dev.txt), which asks PyPI. Where it cannot be asked,
+Advisories come from pip-audit (`make dev`), which asks PyPI. Where it cannot be asked,
 nothing is known of advisories: that is said, and is no error.
 """
 

@@ -3,7 +3,7 @@
     python benchmarks/egemaps_svm.py
 
 eGeMAPS (88 features of the whole clip, by openSMILE), and an RBF kernel whose C is chosen on the validation
-speakers of each fold. Needs requirements-bench.txt. Writes results/egemaps_svm_folds.json.
+speakers of each fold. Needs the extra `bench`. Writes results/egemaps_svm_folds.json.
 """
 
 from fixed_features import cross_validate, make_parser

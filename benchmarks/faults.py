@@ -7,7 +7,7 @@ Each work is done on the tests' miniature corpora in a folder that holds another
 killed at moments at which it changes that folder, and at random ones by the clock; and from every third such
 moment on, the disk is full or writing is denied. A fault counts as a loss where the folder is afterwards
 neither as it was before nor whole, where it does not end in a sentence, or where the same command, given
-again, does not end in the same bytes as a run without faults. Needs requirements-dev.txt. Writes
+again, does not end in the same bytes as a run without faults. Needs `make dev`. Writes
 results/faults.json.
 """
 

@@ -7,7 +7,7 @@ reaches new code; what it kept in `outputs/fuzz` is where the next run starts. A
 samples within the contract or an `AudioError`: another exception, a crash of the process, 5 s for one input,
 or more memory than `LIMITS` allows. Findings are left in `outputs/fuzz/findings`, belong into
 `tests/bad_audio.py`, and make the exit status 1.
-Needs requirements-dev.txt and requirements-fuzz.txt. Writes results/fuzz.json.
+Needs `make dev` and atheris, which `make fuzz` installs. Writes results/fuzz.json.
 """
 
 import argparse

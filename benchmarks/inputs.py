@@ -4,7 +4,7 @@
 
 A loss is an answer that is neither a result nor one sentence, or that takes more than 5 seconds of processor
 time or 300 MB: `tests/entrances.py` has the limits, `tests/bad_audio.py` the inputs. Runs the app on this
-machine. Needs both requirements-dev.txt and requirements-bench.txt. Writes results/inputs.json.
+machine. Needs `make dev`. Writes results/inputs.json.
 """
 
 import argparse

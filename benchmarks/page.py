@@ -3,7 +3,7 @@
     python benchmarks/page.py --data data/emotion
 
 The real app in real Chromium on the same machine, warm; the clip changes each time. Needs both
-requirements-dev.txt and requirements-bench.txt, and Debian's package chromium. Writes results/page.json.
+`make dev` and Debian's package chromium. Writes results/page.json.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How fast `python -m data_prep` is, beside librosa, and what it takes as the corpora grow.
 
-    pip install -r requirements-bench.txt
+    pip install 'speech-emotion-recognition[bench]'
     python benchmarks/prepare.py --corpora corpora
 
 Beside librosa: the same files in one process. `librosa.load(path, sr=16000, res_type="kaiser_fast")` is what

@@ -2,7 +2,7 @@
 
     python benchmarks/screenshots.py --data data/emotion
 
-Needs requirements-dev.txt and Debian's package chromium. Writes docs/*.png.
+Needs `make dev` and Debian's package chromium. Writes docs/*.png.
 """
 
 import argparse

@@ -8,7 +8,7 @@
 2. recordings of ten minutes and of an hour as a timeline, and a minute in the plain pipeline;
 3. the live ear, every half second.
 
-Needs requirements-bench.txt. Writes results/speed.json; `make bench` prints it with the other figures.
+Needs the extra `bench`. Writes results/speed.json; `make bench` prints it with the other figures.
 """
 
 import argparse

@@ -9,7 +9,7 @@ Ours: bfloat16, clips of about one length together, a fused optimiser; once as o
 thread each, and once with what lies below the last layer run only once for each clip. Augmentation, label
 smoothing, balancing and averaging of weights are off, so that all of them solve the same task.
 
-Needs requirements-bench.txt. Writes results/training.json.
+Needs the extra `bench`. Writes results/training.json.
 """
 
 import argparse

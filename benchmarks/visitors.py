@@ -6,7 +6,7 @@ It starts the app, and times how long until it answers. Then 20 visitors each se
 after another, without a pause; then 200 send one each at the same moment; then one sends a voice in half
 seconds, as the live screen does, alone. After that, visitors come in waves of a hundred, 20 at once, and the
 app's memory is read when a wave is gone. Whoever gets another answer than their clip's own, or none, is
-counted as a loss. Needs requirements-bench.txt. Writes results/visitors.json.
+counted as a loss. Needs the extra `bench`. Writes results/visitors.json.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """eGeMAPS: 88 hand-made features of a voice (pitch, loudness, timbre, tempo), by openSMILE.
 
 Eyben et al. (2016), https://doi.org/10.1109/TAFFC.2015.2457417, in the version eGeMAPSv02. openSMILE's
-licence allows no commercial use, so `requirements-bench.txt` installs it, not `requirements.txt`.
+licence allows no commercial use, so only the extra `bench` installs it.
 """
 
 import functools
@@ -93,7 +93,7 @@ def _smile():
         import opensmile
     except ModuleNotFoundError as error:
         raise OpenSmileMissing(
-            "openSMILE is not installed; pip install -r requirements-bench.txt brings it."
+            "openSMILE is not installed; pip install 'speech-emotion-recognition[bench]' brings it."
         ) from error
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
 

@@ -3,7 +3,7 @@
     python -m data_prep explore data/emotion --output outputs/explore
 
 `index.html` holds every picture itself, so it opens anywhere, offline. The map of the clips needs openSMILE
-(`pip install -r requirements-bench.txt`); without it everything else is written.
+(the extra `bench`); without it everything else is written.
 """
 
 import argparse

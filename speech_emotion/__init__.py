@@ -19,7 +19,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ON_DEMAND = {
     "EmotionClassifier": "speech_emotion.inference.classifier",
-    "ModelError": "speech_emotion.models.loading",
+    "ModelError": "speech_emotion.models.folder",
     "Prediction": "speech_emotion.inference.prediction",
 }
 

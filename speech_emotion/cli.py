@@ -1,16 +1,18 @@
-"""Hear the emotion of recordings from the command line.
+"""Recognise the emotion of recordings.
 
-    python -m speech_emotion clip.wav                      # a sentence
-    python -m speech_emotion clip.wav --json               # every probability
-    python -m speech_emotion call.mp3 --timeline           # CSV: the emotion of every utterance
-    python -m speech_emotion call.mp3 --timeline --json
-    python -m speech_emotion folder --output emotions.csv  # CSV: a row for each recording in it
+    speech-emotion clip.wav                      # a sentence
+    speech-emotion clip.wav --json               # the probability of every emotion
+    speech-emotion call.mp3 --timeline           # CSV: the emotion of each utterance
+    speech-emotion call.mp3 --timeline --json
+    speech-emotion folder --output emotions.csv  # CSV: one row for each recording
 
-Errors go to the standard error, one sentence each; the exit status is 1 where nothing could be judged.
+Errors and notices go to the standard error. The exit status is 1 if there is no answer, and 2 if the command
+line is wrong. `python -m speech_emotion` is the same command.
 """
 
 import argparse
 import json
+import logging
 import reprlib
 import sys
 from collections import deque
@@ -19,44 +21,50 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from speech_emotion.audio.decoding import AudioError, limit_ffmpeg_memory
+from speech_emotion.audio.decoding import AudioError, header_duration, limit_ffmpeg_memory
 from speech_emotion.inference.batch import classify_files, find_recordings, printable, to_csv
 from speech_emotion.inference.classifier import EmotionClassifier
-from speech_emotion.inference.events import describe_recording
-from speech_emotion.inference.timeline import iter_timeline
-from speech_emotion.models.loading import ModelError
-
-SHIPPED = Path(__file__).parent.parent / "models" / "wav2vec2"
+from speech_emotion.models.folder import ModelError
+from speech_emotion.shipped import shipped_path
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Judge what the command line names."""
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program's name; `sys.argv` if None.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     limit_ffmpeg_memory()
     try:
         options = parse(arguments)
-        classifier = EmotionClassifier.from_pretrained(options.model)
-        answer = judge(classifier, options)
+        if not options.source.is_dir():
+            header_duration(options.source)  # reports a missing or empty file before the model is loaded
+        classifier = EmotionClassifier.from_pretrained(options.model or shipped_path("models/wav2vec2"))
+        answer = classify(classifier, options)
         if options.output:
             options.output.write_text(answer, encoding="utf-8", newline="")
         else:
             sys.stdout.write(answer)
     except (AudioError, ModelError) as error:
         raise SystemExit(str(error)) from error
-    except OSError as error:  # a name too long, a folder that may not be read, a full disk
+    except OSError as error:  # a name that is too long, a folder without permission, a full disk
         raise SystemExit(f"{error.strerror}: {reprlib.repr(str(error.filename))}.") from error
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line and exit with status 2 where it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m speech_emotion",
+        prog="speech-emotion",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", type=Path, help="a recording, or a folder of recordings")
-    parser.add_argument("--model", default=str(SHIPPED), help="folder or hub id (default: models/wav2vec2)")
+    parser.add_argument("--model", help="model folder or hub id (default: the shipped models/wav2vec2)")
     parser.add_argument(
-        "--timeline", action="store_true", help="one answer for each utterance; up to an hour of sound"
+        "--timeline",
+        action="store_true",
+        help="one answer for each utterance; up to an hour of sound",
     )
     parser.add_argument("--json", action="store_true", help="JSON instead of a sentence or CSV")
     parser.add_argument("--output", type=Path, help="write to this file instead of the standard output")
@@ -68,15 +76,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def judge(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
-    """Answer with a sentence, CSV or JSON."""
+def classify(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
+    """Return the answer for the source as a sentence, CSV or JSON."""
     if options.source.is_dir():
-        rows = judge_folder(classifier, options.source)
+        rows = classify_folder(classifier, options.source)
         return to_json(rows) if options.json else to_csv(rows)
     if options.timeline:
-        steps = tqdm(iter_timeline(classifier, options.source), unit="block", leave=False)
-        timeline = deque(steps, maxlen=1).pop()
-        return to_json(describe_recording(timeline)) if options.json else to_csv(timeline.rows())
+        return classify_timeline(classifier, options)
     prediction = classifier.predict(options.source)
     if options.json:
         return to_json(asdict(prediction))
@@ -84,11 +90,21 @@ def judge(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
     return f"{printable(options.source.name)}: {prediction.label} ({prediction.confidence:.0%}{doubt})\n"
 
 
-def judge_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:
-    """Judge a folder's recordings; say of each that cannot be judged why.
+def classify_timeline(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
+    """Return a recording's timeline as CSV or JSON."""
+    from speech_emotion.inference.events import describe_recording
+    from speech_emotion.inference.timeline import iter_timeline
+
+    steps = tqdm(iter_timeline(classifier, options.source), unit="block", leave=False)
+    timeline = deque(steps, maxlen=1).pop()
+    return to_json(describe_recording(timeline)) if options.json else to_csv(timeline.rows())
+
+
+def classify_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:
+    """Return a row for each recording in a folder; print why a recording has no answer.
 
     Raises:
-        AudioError: none of them can be.
+        AudioError: no recording has an answer.
     """
     paths = find_recordings(folder)
     files = [(str(path.relative_to(folder)), path) for path in paths]
@@ -102,7 +118,7 @@ def judge_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:
 
 
 def to_json(value: dict | list) -> str:
-    """Write JSON for people and programs alike."""
+    """Return indented JSON."""
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 

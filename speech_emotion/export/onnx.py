@@ -1,6 +1,6 @@
 """Write a classifier as ONNX beside its checkpoint, in float32 and in int8, where `inference.backends` looks.
 
-    pip install -r requirements-train.txt
+    pip install 'speech-emotion-recognition[export]'
     python -m speech_emotion.export models/wav2vec2 --data data/emotion
 
 An export is kept only where it answers like the checkpoint on real clips: of those of the test split, 99 %

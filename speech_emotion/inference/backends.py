@@ -1,24 +1,30 @@
-"""What runs a classifier's network: ONNX Runtime where an export lies beside the checkpoint, else PyTorch."""
+"""The engines that run a classifier's network: ONNX Runtime where the folder has an export, else PyTorch.
+
+This module imports neither torch nor transformers: an export runs without them, and they take seconds.
+"""
 
 import functools
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import onnxruntime
-import torch
-from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.atomic import digest
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.machine import count_cores
-from speech_emotion.models.folder import EXPORTS, WEIGHTS
-from speech_emotion.models.loading import extract
+from speech_emotion.models.folder import EXPORTS, OPTIONAL_SETTINGS, SETTINGS, WEIGHTS
+from speech_emotion.models.untrusted import check_rate
 
+if TYPE_CHECKING:
+    from transformers import FeatureExtractionMixin, PreTrainedModel
+
+logger = logging.getLogger(__name__)
 BATCH_SIZE = 8  # windows that PyTorch runs at once
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.
@@ -43,6 +49,23 @@ class Engine(Protocol):
         """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz."""
 
 
+class WaveformExtractor:
+    """transformers' Wav2Vec2FeatureExtractor for single waveforms, without transformers.
+
+    Args:
+        do_normalize: whether each waveform gets mean 0 and variance 1.
+    """
+
+    def __init__(self, do_normalize: bool):
+        self.do_normalize = do_normalize
+
+    def __call__(self, wave: np.ndarray, **_) -> dict[str, np.ndarray]:
+        """Return `input_values`, float32 of shape [1, n], for a float32 waveform of shape [n]."""
+        if self.do_normalize:
+            wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
+        return {"input_values": wave[None].astype(np.float32)}
+
+
 class ExportError(ValueError):
     """An export that is not to be used; the message is a sentence that says why."""
 
@@ -52,12 +75,19 @@ class TorchBackend:
 
     name = "PyTorch"
 
-    def __init__(self, model: PreTrainedModel, extractor: FeatureExtractionMixin):
+    def __init__(self, model: "PreTrainedModel", extractor: "FeatureExtractionMixin"):
         self.model, self.extractor = model.eval(), extractor
 
-    @torch.inference_mode()
     def run(self, windows: list[np.ndarray]) -> np.ndarray:
         """As in `Engine`."""
+        import torch
+
+        with torch.inference_mode():
+            return self._run(windows)
+
+    def _run(self, windows: list[np.ndarray]) -> np.ndarray:
+        from speech_emotion.models.loading import extract
+
         order = np.argsort([window.size for window in windows])  # little of a batch is padding
         logits = np.empty((len(windows), self.model.config.num_labels), np.float32)
         for start in range(0, len(windows), BATCH_SIZE):
@@ -77,7 +107,7 @@ class OnnxBackend:
     Args:
         file: the export.
         name: of the engine, for people.
-        extractor: the classifier's feature extractor.
+        extractor: the classifier's feature extractor, or a `WaveformExtractor` in its place.
         weights: the checkpoint that it should have been made of.
         classes: how many logits it should give.
 
@@ -86,7 +116,14 @@ class OnnxBackend:
             other numbers here than where it was made.
     """
 
-    def __init__(self, file: Path, name: str, extractor: FeatureExtractionMixin, weights: Path, classes: int):
+    def __init__(
+        self,
+        file: Path,
+        name: str,
+        extractor: "FeatureExtractionMixin | WaveformExtractor",
+        weights: Path,
+        classes: int,
+    ):
         self.name, self.extractor = name, extractor
         if file.stat().st_size > 2 * weights.stat().st_size + SPARE:
             raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
@@ -128,32 +165,52 @@ class OnnxBackend:
 
 
 def run_onnx(
-    session: onnxruntime.InferenceSession, extractor: FeatureExtractionMixin, windows: list[np.ndarray]
+    session: onnxruntime.InferenceSession,
+    extractor: "FeatureExtractionMixin | WaveformExtractor",
+    windows: list[np.ndarray],
 ) -> np.ndarray:
     """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz, one by one."""
     logits = []
     for window in windows:
-        inputs = {"input_values": extract(extractor, [window])["input_values"].numpy()}
+        values = extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="np")["input_values"]
+        inputs = {"input_values": np.asarray(values, np.float32)}
         with limit_time() as options:
             logits += session.run(["logits"], inputs, options)
     return np.concatenate(logits)
 
 
-def choose_backend(model: PreTrainedModel, extractor: FeatureExtractionMixin) -> Engine:
-    """Give the fastest engine that there is for a model beside the checkpoint it was read from.
+def choose_backend(model: "PreTrainedModel", extractor: "FeatureExtractionMixin") -> Engine:
+    """Return the fastest engine for a model: a usable export in its folder, else PyTorch."""
+    export = open_export(Path(model.name_or_path), extractor, model.config.num_labels)
+    return export or TorchBackend(model, extractor)
 
-    An export that cannot be used is said so on the standard output, and passed over.
-    """
-    folder = Path(model.name_or_path)
+
+def open_export(
+    folder: Path, extractor: "FeatureExtractionMixin | WaveformExtractor", classes: int
+) -> OnnxBackend | None:
+    """Return the fastest usable export in a model folder, or None; log why the others are passed over."""
     for engine, file in EXPORTS.items():
         if (folder / file).exists():
             try:
-                return OnnxBackend(
-                    folder / file, engine, extractor, folder / WEIGHTS, model.config.num_labels
-                )
+                return OnnxBackend(folder / file, engine, extractor, folder / WEIGHTS, classes)
             except ExportError as error:
-                print(error)
-    return TorchBackend(model, extractor)
+                logger.warning("%s", error)
+    return None
+
+
+def waveform_extractor(folder: Path) -> WaveformExtractor | None:
+    """Return the extractor that a folder's settings describe; None where it needs transformers' own.
+
+    Raises:
+        ValueError: it wants another sampling rate than 16 kHz; the message is a clause that says so.
+    """
+    settings = json.loads((folder / SETTINGS[1]).read_text())
+    if settings.get("feature_extractor_type") != "Wav2Vec2FeatureExtractor":
+        return None
+    if any((folder / file).exists() for file in OPTIONAL_SETTINGS):
+        return None
+    check_rate(settings.get("sampling_rate", SAMPLE_RATE))
+    return WaveformExtractor(settings.get("do_normalize", True))
 
 
 @functools.cache

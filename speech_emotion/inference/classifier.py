@@ -1,20 +1,32 @@
 """A trained classifier: recordings in, emotions out."""
 
+import json
 import logging
 from collections import deque
+from functools import cached_property
 from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
-from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.audio.decoding import MAX_RECORDING_SECONDS, SAMPLE_RATE
-from speech_emotion.inference.backends import Engine, ExportError, TorchBackend, choose_backend
+from speech_emotion.inference.backends import (
+    Engine,
+    ExportError,
+    TorchBackend,
+    choose_backend,
+    open_export,
+    waveform_extractor,
+)
 from speech_emotion.inference.prediction import Prediction, Segment
 from speech_emotion.inference.recording import Source
 from speech_emotion.inference.timeline import iter_timeline
-from speech_emotion.models.folder import errors_elsewhere, load_report
-from speech_emotion.models.loading import WINDOW_SECONDS, ModelError, load_classifier
+from speech_emotion.models.folder import SETTINGS, WINDOW_SECONDS, ModelError, errors_elsewhere, load_report
+from speech_emotion.models.untrusted import check_labels, check_window, fetch_settings
+
+if TYPE_CHECKING:
+    from transformers import FeatureExtractionMixin, PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +39,51 @@ class EmotionClassifier:
         extractor: its feature extractor.
         engine: runs the network; PyTorch by default.
 
+    Attributes:
+        labels: the classes in the order of the outputs.
+        window_seconds: the longest clip that the model takes at once.
+        folder: where it was loaded from; None for a model that was not loaded.
+        report: the content of its `report.json`; empty without one.
+
     >>> classifier = EmotionClassifier.from_pretrained("models/wav2vec2")  # doctest: +SKIP
     >>> classifier.predict("clip.wav").label  # doctest: +SKIP
     'happy'
     """
 
     def __init__(
-        self, model: PreTrainedModel, extractor: FeatureExtractionMixin, engine: Engine | None = None
+        self, model: "PreTrainedModel", extractor: "FeatureExtractionMixin", engine: Engine | None = None
     ):
-        self.model, self.extractor = model, extractor
-        self.engine = engine or TorchBackend(model, extractor)
-        self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        folder = model.name_or_path  # empty of a model that was not loaded
+        self._checkpoint = model, extractor
+        labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        window = getattr(model.config, "window_seconds", WINDOW_SECONDS)
+        # The name of a model that was not loaded is empty.
+        folder = Path(model.name_or_path) if model.name_or_path else None
+        self._set_up(engine or TorchBackend(model, extractor), labels, window, folder)
+
+    def _set_up(self, engine: Engine, labels: list[str], window: float, folder: Path | None) -> None:
+        self.engine, self.labels, self.window_seconds, self.folder = engine, labels, window, folder
         self.report = (load_report(folder) if folder else None) or {}
+
+    @property
+    def model(self) -> "PreTrainedModel":
+        """The checkpoint's network; where an export serves, it is loaded when it is first needed."""
+        return self._checkpoint[0]
+
+    @property
+    def extractor(self) -> "FeatureExtractionMixin":
+        """The checkpoint's feature extractor, loaded with `model`."""
+        return self._checkpoint[1]
+
+    @property
+    def parameters(self) -> int:
+        """The number of the network's parameters."""
+        return self.report.get("parameters") or self.model.num_parameters()
+
+    @cached_property
+    def _checkpoint(self) -> "tuple[PreTrainedModel, FeatureExtractionMixin]":
+        from speech_emotion.models.loading import load_classifier
+
+        return load_classifier(self.folder)
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike, device: str | None = None) -> "EmotionClassifier":
@@ -48,14 +92,29 @@ class EmotionClassifier:
         Args:
             name: the folder or the hub id.
             device: where PyTorch runs the checkpoint, such as `cuda`, `mps` or `cpu`. By default the fastest
-                engine for this processor runs it: an export in the folder, else PyTorch.
+                engine for this processor runs it: an export in the folder, else PyTorch. An export of a
+                model of waveforms needs neither torch nor transformers, which take seconds to import.
 
         Raises:
             ModelError: it cannot be loaded, part of its weights is missing, or there is no such device.
         """
-        model, extractor = load_classifier(str(name))
+        try:
+            folder = fetch_settings(str(name))
+            (labels, window), waveforms = _read_config(folder), waveform_extractor(folder)
+            export = None
+            if waveforms and labels and device is None:
+                export = open_export(folder, waveforms, len(labels))
+        except Exception as error:  # settings that somebody made up can raise anything
+            raise ModelError.of(str(name), error) from error
+        if export:
+            classifier = cls.__new__(cls)
+            classifier._set_up(export, labels, window, folder)
+            return classifier
+        from speech_emotion.models.loading import load_classifier
+
+        model, extractor = load_classifier(name, folder)
         if device is None:
-            return cls(model, extractor, choose_backend(model, extractor))
+            return cls(model, extractor, None if waveforms else choose_backend(model, extractor))
         try:
             return cls(model.to(device), extractor)
         except (RuntimeError, AssertionError) as error:  # a name unknown to torch; torch built without it
@@ -95,7 +154,7 @@ class EmotionClassifier:
         Returns:
             Probabilities of shape [clips, classes], float64; each row sums to 1.
         """
-        return softmax(self.logits(clips).astype(float), axis=1)
+        return softmax(self.logits(clips).astype(float))
 
     def answer_segments(self, starts: list[float], clips: list[np.ndarray], reference=None) -> list[Segment]:
         """Classify the utterances of a recording.
@@ -116,11 +175,6 @@ class EmotionClassifier:
             )
             for start, clip, shares in zip(starts, clips, table, strict=True)
         ]
-
-    @property
-    def window_seconds(self) -> float:
-        """The longest clip that the model hears at once: what its config states, or 5 s."""
-        return float(getattr(self.model.config, "window_seconds", WINDOW_SECONDS))
 
     @property
     def threshold(self) -> float:
@@ -169,6 +223,23 @@ class EmotionClassifier:
             logger.warning("%s", error)
             self.engine = TorchBackend(self.model, self.extractor)
             return self.engine.run(windows)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Compute probabilities along the last axis; importing scipy for this takes half a second."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _read_config(folder: Path) -> tuple[list[str], float]:
+    """Read and check a config's classes, in the order of the outputs, and its window in seconds."""
+    config = json.loads((folder / SETTINGS[0]).read_text())
+    names, window = config.get("id2label") or {}, config.get("window_seconds", WINDOW_SECONDS)
+    labels = [names.get(str(index)) for index in range(len(names))]
+    if labels:
+        check_labels(labels)
+    check_window(window)
+    return labels, float(window)
 
 
 def cut_windows(audio: np.ndarray, seconds: float = WINDOW_SECONDS) -> list[np.ndarray]:

@@ -8,10 +8,21 @@ import numpy as np
 SETTINGS = ("config.json", "preprocessor_config.json")
 OPTIONAL_SETTINGS = ("processor_config.json",)  # transformers reads it instead of the second, where it exists
 WEIGHTS = "model.safetensors"
+WINDOW_SECONDS = 5.0  # length of sound that a model takes at once, in training and in serving
 ADAPTER = "adapter_config.json"
 EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
 # The card's pictures, which lie beside it.
 PICTURES = {name: f"{name}.png" for name in ("confusion_matrix", "reliability", "coverage")}
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message is a sentence that says why."""
+
+    @classmethod
+    def of(cls, name: str, error: Exception) -> "ModelError":
+        """Return the error for a model that could not be loaded, with the first line of the reason."""
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return cls(f"The model {name!r} cannot be loaded: {reason.rstrip('.')}.")
 
 
 def load_report(folder: str | Path) -> dict | None:

@@ -17,29 +17,23 @@ from transformers import (
 )
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.labels import SCHEMES
 from speech_emotion.models.cnn import SpectrogramCNN
 from speech_emotion.models.cnn_mfcc import MfccCNN
+from speech_emotion.models.folder import WINDOW_SECONDS, ModelError
 from speech_emotion.models.group_norm import mask_group_norm
-from speech_emotion.models.untrusted import check_files
+from speech_emotion.models.untrusted import (
+    check_labels,
+    check_rate,
+    check_weights,
+    check_window,
+    fetch_settings,
+)
 
 CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
-WINDOW_SECONDS = 5.0  # what a model hears at once, in training and when it is asked
 WHISPER_POSITIONS = 50  # of a Whisper for each second
-LONGEST_WINDOW_SECONDS = 30.0
 
 # What transformers raises for a checkpoint that is missing, damaged or of another kind.
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
-
-
-class ModelError(ValueError):
-    """A model that cannot be used; the message is a sentence that says why."""
-
-    @classmethod
-    def of(cls, name: str, error: Exception) -> "ModelError":
-        """Make it of what transformers raised."""
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        return cls(f"The model {name!r} cannot be loaded: {reason.rstrip('.')}.")
 
 
 def new_classifier(
@@ -104,23 +98,27 @@ def new_classifier(
     return model, extractor, fresh - {"encoder.embed_positions.weight"}  # Whisper's are sines, made anew
 
 
-def load_classifier(name: str | Path) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
+def load_classifier(
+    name: str | Path, folder: Path | None = None
+) -> tuple[PreTrainedModel, FeatureExtractionMixin]:
     """Load a trained classifier, never a partly random one.
 
     Args:
         name: a folder or a hub id. Only safetensors are read, and no code of the model's.
+        folder: what `fetch_settings` returned for it, where it was called before.
 
     Returns:
         The model in evaluation mode, float32, its `name_or_path` the folder on this machine that it was read
         from; and its feature extractor.
 
     Raises:
-        ModelError: nothing loadable there, files that `strangers.check_files` refuses, weights that are
+        ModelError: nothing loadable there, files that `models.untrusted` refuses, weights that are
             missing (transformers would fill them in at random and only warn) or no numbers, a class that no
             label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
     """
     try:
-        folder = check_files(str(name))
+        folder = folder or fetch_settings(str(name))
+        check_weights(folder)
         model, report = AutoModelForAudioClassification.from_pretrained(
             folder,
             output_loading_info=True,
@@ -144,13 +142,8 @@ def _check_classifier(model: PreTrainedModel, extractor: FeatureExtractionMixin,
     if damaged := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
         raise ValueError(f"not all of its weights are numbers: {', '.join(damaged)}")
     labels = [model.config.id2label.get(index) for index in range(model.config.num_labels)]
-    known = {label for scheme in SCHEMES.values() for label in scheme}
-    if unknown := [str(label) for label in labels if label not in known]:
-        raise ValueError(f"no label scheme here has its classes {', '.join(unknown)}")
-    if len(set(labels)) < max(len(labels), 2):
-        raise ValueError(f"its classes are not two or more that differ: {', '.join(labels)}")
-    if extractor.sampling_rate != SAMPLE_RATE:
-        raise ValueError(f"it wants {extractor.sampling_rate} Hz audio, and {SAMPLE_RATE} Hz is served")
+    check_labels(labels)
+    check_rate(extractor.sampling_rate)
     check_window(window_seconds(model))
     second = np.sin(np.arange(SAMPLE_RATE, dtype=np.float32) / 10)
     logits = model(**extract(extractor, [second])).logits
@@ -178,17 +171,6 @@ def extract(extractor: FeatureExtractionMixin, clips: list[np.ndarray]) -> dict[
 def window_seconds(model: PreTrainedModel) -> float:
     """Return the length of sound in seconds that a model takes at once; longer clips are cut."""
     return getattr(model.config, "window_seconds", WINDOW_SECONDS)
-
-
-def check_window(seconds: object) -> None:
-    """Refuse a window that is no sensible length of sound.
-
-    Raises:
-        ValueError: it is no number between a second and half a minute.
-    """
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not 1.0 <= seconds <= LONGEST_WINDOW_SECONDS:
-        raise ValueError(f"its window_seconds must be a number from 1 to {LONGEST_WINDOW_SECONDS:g}")
 
 
 def _set_window(config: PreTrainedConfig, seconds: object) -> None:

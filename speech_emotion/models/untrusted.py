@@ -12,11 +12,8 @@ from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForAudioClassification
-from transformers.utils import cached_file
-
+from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.labels import SCHEMES
 from speech_emotion.models.folder import ADAPTER, EXPORTS, OPTIONAL_SETTINGS, PICTURES, SETTINGS, WEIGHTS
 
 # What is fetched of a published model: what is checked first, then all else that is used.
@@ -44,6 +41,7 @@ LARGEST = (
     (re.compile("position"), 10_000),
     (re.compile(""), 1_000_000),
 )
+LONGEST_WINDOW_SECONDS = 30.0  # that a model can take at once
 LEAST_HOP = 80  # samples from one frame to the next, in a spectrogram or in a front end of convolutions
 EXTRACTORS = {
     "ASTFeatureExtractor",
@@ -53,19 +51,19 @@ EXTRACTORS = {
 }
 
 
-def check_files(name: str) -> Path:
-    """Refuse a model by its files; nothing larger than its weights is allocated.
+def fetch_settings(name: str) -> Path:
+    """Check a model's settings without torch or transformers, neither of which a local export needs.
 
     Args:
         name: a folder or a hub id.
 
     Returns:
-        The folder that was checked; of a model on the hub, a copy of what is used of it, as it is now.
+        The folder that was checked; for a model on the hub, a local copy of its files.
 
     Raises:
-        ValueError: there is no such folder, or the files bring code, are damaged, or describe another model
-            than the weights are of; the message is a clause that says why.
-        OSError: there is no such model, or no way to the hub.
+        ValueError: there is no such folder, a file is missing, or the settings bring code or are damaged;
+            the message is a clause that says why.
+        OSError: there is no such model, or the hub cannot be reached.
     """
     folder = fetch(name, SMALL)
     if (folder / ADAPTER).exists():
@@ -79,6 +77,18 @@ def check_files(name: str) -> Path:
     fetch(name, REST, folder)
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"it has no {WEIGHTS}")
+    return folder
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a folder whose settings describe a larger network than its weights fill; nothing is allocated.
+
+    Raises:
+        ValueError: they do, or the weights are damaged; the message is a clause that says why.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForAudioClassification
+
     held = count_weights(folder / WEIGHTS)
     with torch.device("meta"):
         described = AutoModelForAudioClassification.from_config(
@@ -90,7 +100,40 @@ def check_files(name: str) -> Path:
         raise ValueError(
             f"its config.json describes {described:,} weights, but {WEIGHTS} has {held:,} numbers"
         )
-    return folder
+
+
+def check_labels(labels: list[str | None]) -> None:
+    """Refuse class names that are not two or more different emotions of the label schemes.
+
+    Raises:
+        ValueError: they are not; the message is a clause that says why.
+    """
+    known = {label for scheme in SCHEMES.values() for label in scheme}
+    if unknown := [str(label) for label in labels if label not in known]:
+        raise ValueError(f"no label scheme here has its classes {', '.join(unknown)}")
+    if len(set(labels)) < max(len(labels), 2):
+        raise ValueError(f"its classes are not two or more that differ: {', '.join(labels)}")
+
+
+def check_rate(rate: int) -> None:
+    """Refuse a model of another sampling rate than the 16 kHz served here.
+
+    Raises:
+        ValueError: it has one; the message is a clause that says so.
+    """
+    if rate != SAMPLE_RATE:
+        raise ValueError(f"it wants {rate} Hz audio, and {SAMPLE_RATE} Hz is served")
+
+
+def check_window(seconds: object) -> None:
+    """Refuse a window that is no sensible length of sound.
+
+    Raises:
+        ValueError: it is no number between a second and half a minute.
+    """
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not 1.0 <= seconds <= LONGEST_WINDOW_SECONDS:
+        raise ValueError(f"its window_seconds must be a number from 1 to {LONGEST_WINDOW_SECONDS:g}")
 
 
 def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
@@ -113,6 +156,8 @@ def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
         return Path(name)
     if name.startswith(("/", ".")):
         raise ValueError("there is no such folder")
+    from transformers.utils import cached_file
+
     for file in files:
         commit = folder.name if folder else None
         path = cached_file(name, file, revision=commit, _raise_exceptions_for_missing_entries=not folder)
@@ -154,6 +199,8 @@ def count_weights(path: Path) -> int:
     Raises:
         ValueError: it is cut off or something else.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, "pt") as file:
             return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118

@@ -101,7 +101,9 @@ def add_lora(model: PreTrainedModel, rank: int) -> nn.Module:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise ArgumentsError("--lora_rank needs peft: pip install -r requirements-train.txt.") from error
+        raise ArgumentsError(
+            "--lora_rank needs peft: pip install 'speech-emotion-recognition[train]'."
+        ) from error
     linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     if not (attention := sorted(linear & ATTENTION)):
         raise ArgumentsError(f"--lora_rank finds no attention in {type(model).__name__}.")

@@ -2,7 +2,6 @@
 
 import base64
 import re
-from pathlib import Path
 
 import gradio as gr
 
@@ -30,7 +29,7 @@ def lay_out(listen: Listen, tab: gr.Tab) -> None:
 def show_card(model: str) -> str:
     """Give a model's card as Markdown that carries its pictures."""
     try:
-        folder = Path(classifier(model).model.name_or_path)
+        folder = classifier(model).folder
     except ModelError as error:
         return str(error)
     card = folder / "README.md"

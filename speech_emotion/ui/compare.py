@@ -47,7 +47,7 @@ def compare(path: str | None) -> Iterator[str]:
             body = render.refusal(str(error))
         else:
             predictions[name] = prediction
-            parameters = heard.model.num_parameters() / 1e6
+            parameters = heard.parameters / 1e6
             cost = f"{milliseconds:.0f} ms in {prediction.engine}, {parameters:.1f} M parameters"
             body = render.prediction_card(prediction, cost)
         cards.append((name, body))

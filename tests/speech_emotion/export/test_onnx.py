@@ -1,13 +1,15 @@
 import json
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import ROOT, speak, voice
+from conftest import ROOT, speak, voice, write_wav
 from torch import nn
 from transformers import (
     HubertConfig,
@@ -21,7 +23,14 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.dataset import open_dataset
 from speech_emotion.export.onnx import LeanConv, check_parity, find_products, main, make_product, streamline
 from speech_emotion.inference import backends
-from speech_emotion.inference.backends import ExportError, OnnxBackend, TorchBackend, choose_backend, probe
+from speech_emotion.inference.backends import (
+    ExportError,
+    OnnxBackend,
+    TorchBackend,
+    WaveformExtractor,
+    choose_backend,
+    probe,
+)
 from speech_emotion.models.loading import load_classifier, new_classifier
 
 SIZES = {
@@ -63,6 +72,26 @@ def test_an_export_answers_like_its_checkpoint_and_says_who_answered(folder):
     assert not [path.name for path in folder.iterdir() if path.is_dir()]
 
 
+def test_an_export_answers_without_torch_and_transformers(folder, tmp_path):
+    clip = write_wav(tmp_path / "clip.wav", speak())
+    code = (
+        "import sys\nfrom speech_emotion import EmotionClassifier\n"
+        f"print(EmotionClassifier.from_pretrained({str(folder)!r}).predict({str(clip)!r}).engine)\n"
+        "print(sorted({'torch', 'transformers', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["ONNX Runtime int8", "[]"]
+
+
+def test_waveforms_are_scaled_as_transformers_scales_them(folder):
+    clip = 3 * speak() + 0.1
+    _, extractor = load_classifier(folder)
+    for do_normalize in (True, False):
+        extractor.do_normalize = do_normalize
+        expected = extractor(clip, sampling_rate=SAMPLE_RATE, return_tensors="np")["input_values"]
+        np.testing.assert_array_equal(WaveformExtractor(do_normalize)(clip)["input_values"], expected)
+
+
 def test_a_clip_is_answered_alike_whatever_comes_with_it(folder):
     classifier = EmotionClassifier.from_pretrained(folder)
     clips = [speak(seconds=1), 3 * speak(220, seconds=4), speak(90, seconds=2.5)]
@@ -81,28 +110,28 @@ def test_int8_is_in_the_one_and_not_in_the_other(folder):
     assert find_products(folder / "model.onnx")
 
 
-def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(copy, capsys):
+def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(copy, caplog):
     (copy / "model_int8.onnx").unlink()
     assert choose_backend(*load_classifier(copy)).name == "ONNX Runtime"
     (copy / "model.onnx").unlink()
     assert choose_backend(*load_classifier(copy)).name == "PyTorch"
-    assert capsys.readouterr().out == ""
+    assert not caplog.records
 
 
-def test_an_export_of_another_checkpoint_is_passed_over(copy, capsys):
+def test_an_export_of_another_checkpoint_is_passed_over(copy, caplog):
     model, extractor = load_classifier(copy)
     with torch.no_grad():
         model.classifier.bias += 1
     model.save_pretrained(copy)
     assert choose_backend(model, extractor).name == "PyTorch"
-    assert "was made of another checkpoint: export it again." in capsys.readouterr().out
+    assert "was made of another checkpoint: export it again." in caplog.text
 
 
-def test_a_damaged_export_is_passed_over(copy, capsys):
+def test_a_damaged_export_is_passed_over(copy, caplog):
     for file in ("model.onnx", "model_int8.onnx"):
         (copy / file).write_bytes((copy / file).read_bytes()[:5000])
     assert choose_backend(*load_classifier(copy)).name == "PyTorch"
-    assert capsys.readouterr().out.count("cannot be run") == 2
+    assert caplog.text.count("cannot be run") == 2
 
 
 def test_a_processor_that_computes_otherwise_is_found_out(copy):

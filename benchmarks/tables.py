@@ -1,0 +1,316 @@
+"""Write the tables and figures of README and docs from `benchmarks/results/` and the shipped models' reports.
+
+    python benchmarks/tables.py          # exit with status 1 and name the files that are out of date
+    python benchmarks/tables.py --write  # write them anew; `make tables` does this
+
+A document marks where a table or a single value goes; what stands between the marks is replaced:
+
+    <!-- table quality --> ... <!-- end -->
+    <!-- value results/speed "clips/models/cnn, as served/median_ms" .0f -->3<!-- end -->
+
+A value names a JSON file under `benchmarks/` or the repository, without its ending, the path of the value in it,
+and a format specification of Python's.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENTS = ("README.md", "docs/*.md")
+MARK = re.compile(r"(<!-- (table|value) ([^>]+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
+VALUE = re.compile(r'(\S+) "([^"]+)" (\S+)')
+
+NO_VALUE = "–"
+# The groups of a report that have a column of their own.
+GROUPS = {
+    "ravdess speech": "RAVDESS speech",
+    "savee speech": "SAVEE",
+    "crema_d speech": "CREMA-D",
+    "meld speech": "MELD (television)",
+}
+FEWEST_CLIPS = 50  # a report's group of fewer clips gets no figure
+# Result files of cross-validation, in the order of the table, and what was trained.
+SUMMARIES = {
+    "wav2vec2_folds": "wav2vec2",
+    "frozen_distilled_folds": "its encoder frozen, logistic regression",
+    "frozen_whisper_folds": "Whisper base.en, three layers frozen, logistic regression",
+    "cnn_folds": "spectrogram CNN",
+    "egemaps_svm_folds": "eGeMAPS, support vector machine",
+    "cnn_mfcc_folds": "MFCC CNN of 56,040 parameters",
+    "wav2vec2_left_out": "wav2vec2",
+    "cnn_left_out": "spectrogram CNN",
+    "wav2vec2_random_ravdess_speech": "wav2vec2",
+    "wav2vec2_random_speech": "wav2vec2",
+    "wav2vec2_random_all": "wav2vec2",
+    "cnn_random_all": "spectrogram CNN",
+}
+
+
+def main() -> None:
+    """Write the documents, or exit with status 1 if one is out of date."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="write what is out of date")
+    write = parser.parse_args().write
+    old = []
+    for path in documents():
+        text = path.read_text()
+        if text != (fresh := render(text)):
+            old.append(str(path.relative_to(ROOT)))
+            if write:
+                path.write_text(fresh)
+    if old:
+        print(f"{'Written' if write else 'Out of date'}: {', '.join(old)}")
+    raise SystemExit(bool(old) and not write)
+
+
+def documents() -> list[Path]:
+    """List the documents that may hold marks."""
+    return [path for pattern in DOCUMENTS for path in sorted(ROOT.glob(pattern))]
+
+
+def render(text: str) -> str:
+    """Replace what stands between the marks of a document."""
+
+    def fill(match: re.Match) -> str:
+        start, kind, name, _, end = match.groups()
+        content = f"\n\n{TABLES[name]()}\n" if kind == "table" else value(name)
+        return f"{start}{content}{end}"
+
+    return MARK.sub(fill, text)
+
+
+def value(mark: str) -> str:
+    """Return the formatted value that a mark names.
+
+    Raises:
+        ValueError: the mark does not have the form of the module's docstring.
+        KeyError: the file has no such value.
+    """
+    if not (parts := VALUE.fullmatch(mark)):
+        raise ValueError(f"{mark!r} is not a file, a quoted path and a format.")
+    file, path, specification = parts.groups()
+    found = read(file)
+    keys = path.split("/")
+    while keys:  # a key may itself contain a slash
+        length = next((n for n in range(len(keys), 0, -1) if "/".join(keys[:n]) in found), 1)
+        found = found["/".join(keys[:length])]
+        keys = keys[length:]
+    return format(found, specification)
+
+
+@cache
+def read(name: str) -> dict:
+    """Read a JSON file by its name without the ending, under `benchmarks/` or the repository."""
+    path = ROOT / "benchmarks" / f"{name}.json"
+    return json.loads((path if path.exists() else ROOT / f"{name}.json").read_text())
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Render a Markdown table."""
+    header = [*header]
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def percent(share: float | None) -> str:
+    """Format a share with one decimal; a dash for None."""
+    return NO_VALUE if share is None else f"{share:.1%}"
+
+
+def quality() -> str:
+    """Render the README's table: unweighted average recall of the shipped models, and what flatters or fails."""
+    rows = []
+    for name in ("wav2vec2", "cnn"):
+        report = read(f"models/{name}/report")
+        cells = [report_uar(report, group) for group in GROUPS]
+        parameters = f"{report['parameters'] / 1e6:.1f} M"
+        rows.append([f"`models/{name}` ({parameters})", "speakers never heard", *cells])
+    for name, splits in {
+        "wav2vec2_left_out": "whole corpora never heard",
+        "wav2vec2_random_all": "random clips, **leaks speakers**",
+    }.items():
+        rows.append(["the same recipe as wav2vec2", splits, *summary_uars(read(f"results/{name}"))])
+    return markdown(["model", "tested on", *GROUPS.values()], rows)
+
+
+def report_uar(report: dict, group: str) -> str:
+    """Return the UAR of a report's group; a dash where it has few clips."""
+    own = report["groups"].get(group)
+    return percent(own["uar"]) if own and own["clips"] >= FEWEST_CLIPS else NO_VALUE
+
+
+def summary_uars(summary: dict) -> list[str]:
+    """Return the mean UAR over a summary's folds for each of the `GROUPS`."""
+    groups = summary["groups"]
+    return [percent(groups[group]["uar"]) if group in groups else NO_VALUE for group in GROUPS]
+
+
+def summaries() -> str:
+    """Render the table of cross-validations: one row for each results file."""
+    rows = []
+    for name, trained in SUMMARIES.items():
+        if not (RESULTS / f"{name}.json").exists():
+            continue
+        own = read(f"results/{name}")
+        error = own["calibration"]["ece"] if own.get("calibration") else None
+        rows.append(
+            [
+                trained,
+                describe_splits(own),
+                *summary_uars(own),
+                percent(own["overall"]["accuracy"]),
+                NO_VALUE if error is None else f"{error:.3f}",
+                f"`{name}`",
+            ]
+        )
+    return markdown(["model", "splits", *GROUPS.values(), "accuracy", "calibration error", "file"], rows)
+
+
+def describe_splits(summary: dict) -> str:
+    """Return how a summary's clips were split, in words."""
+    kinds, names = zip(*(protocol.partition(":")[::2] for protocol in summary["protocols"]), strict=True)
+    if summary["leaks_speakers"]:
+        return "random, **leaks speakers**"
+    if kinds[0] == "leave_out":
+        return f"left out whole: {', '.join(names)}"
+    return f"folds {', '.join(names)}; speakers never heard"
+
+
+def shipped() -> str:
+    """Render all of what the shipped models' reports say of unseen speakers."""
+    rows = []
+    for name in ("wav2vec2", "cnn"):
+        report = read(f"models/{name}/report")
+        overall = report["overall"]
+        rows.append(
+            [
+                f"`models/{name}`",
+                f"{report['clips']:,} of {len(report['speakers'])} speakers",
+                *(percent(overall[figure]) for figure in ("uar", "accuracy", "macro_f1")),
+                *(report_uar(report, group) for group in GROUPS),
+                f"{report['calibration']['ece']:.3f}",
+            ]
+        )
+    return markdown(
+        ["model", "test clips", "UAR", "accuracy", "macro-F1", *GROUPS.values(), "calibration error"], rows
+    )
+
+
+def exports() -> str:
+    """Render how far each export is from its checkpoint."""
+    rows = [
+        [
+            f"`models/{path.parent.name}/{file}`",
+            percent(own["agreement"]),
+            percent(own["uar"]),
+            percent(own["checkpoint_uar"]),
+        ]
+        for path in sorted((ROOT / "models").glob("*/export.json"))
+        for file, own in read(f"models/{path.parent.name}/export")["parity"].items()
+    ]
+    return markdown(["export", "same label as the checkpoint", "UAR", "UAR of the checkpoint"], rows)
+
+
+def robustness() -> str:
+    """Render the shipped models' UAR on the test clips, changed as a telephone or a noisy room would."""
+    own, other = (read(f"models/{name}/report")["robustness"] for name in ("wav2vec2", "cnn"))
+    rows = [[name, percent(own[name]["uar"]), percent(other[name]["uar"])] for name in own]
+    return markdown(["test clips", "`models/wav2vec2`, UAR", "`models/cnn`, UAR"], rows)
+
+
+def speed() -> str:
+    """Render the time of an answer to three seconds of speech."""
+    rows = [
+        [
+            name,
+            f"{own['median_ms']:.0f} ms",
+            f"{own['p95_ms']:.0f} ms",
+            f"{own['memory_mb']} MB",
+            f"{own['times_as_fast_as_peer']}",
+        ]
+        for name, own in read("results/speed")["clips"].items()
+    ]
+    return markdown(["", "median", "95th percentile", "memory", "times as fast as wav2vec2-base"], rows)
+
+
+def recordings() -> str:
+    """Render the time of a timeline."""
+    results = read("results/speed")
+    rows = [
+        [f"{minutes} minutes", f"{own['seconds']} s", f"{own['memory_mb']} MB"]
+        for minutes, own in results["recordings"].items()
+    ]
+    minute = results["minute_in_pipeline"]
+    rows.append([f"1 minute in {results['peer']}", f"{minute['seconds']} s", f"{minute['memory_mb']} MB"])
+    return markdown(["recording", "time", "memory"], rows)
+
+
+def visitors() -> str:
+    """Render how long visitors of the app wait."""
+    results = read("results/visitors")
+    rows = [["first answer after the start", f"{results['ready_after_seconds']} s", NO_VALUE]]
+    rows += [
+        [f"{own['visitors']} visitors at once", f"{own['median_seconds']} s", f"{own['p95_seconds']} s"]
+        for own in (results["few"], results["many"])
+    ]
+    live = results["live"]
+    rows.append(["live, half a second of sound", f"{live['median_ms']} ms", f"{live['p95_ms']} ms"])
+    return markdown(["", "median", "95th percentile"], rows)
+
+
+def training() -> str:
+    """Render the speed of training on a CPU."""
+    rows = [
+        [
+            name,
+            f"{own['clips_per_second']}",
+            f"{own['times_as_fast_as_peer']}",
+            percent(own["validation_uar"]),
+        ]
+        for name, own in read("results/training")["ways"].items()
+    ]
+    return markdown(["", "clips a second", "times as fast", "validation UAR"], rows)
+
+
+def preparation() -> str:
+    """Render the time and memory of preparing a dataset."""
+    rows = [
+        [f"{own['clips']:,}", f"{own['seconds']} s", f"{own['peak_pss_mb']} MB"]
+        for own in read("results/prepare")["growth"]
+    ]
+    return markdown(["clips", "time", "memory"], rows)
+
+
+def licences() -> str:
+    """Render the licences of what `requirements.txt` installs."""
+    rows = [[words, ", ".join(names)] for words, names in read("results/audit")["licences"].items()]
+    return markdown(["licence as the package states it", "packages"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    table.__name__: table
+    for table in (
+        quality,
+        summaries,
+        shipped,
+        exports,
+        robustness,
+        speed,
+        recordings,
+        visitors,
+        training,
+        preparation,
+        licences,
+    )
+}
+
+
+if __name__ == "__main__":
+    main()
