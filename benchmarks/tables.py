@@ -8,8 +8,8 @@ A document marks where a table or a single value goes; what stands between the m
     <!-- table quality --> ... <!-- end -->
     <!-- value results/speed "clips/models/cnn, as served/median_ms" .0f -->3<!-- end -->
 
-A value names a JSON file under `benchmarks/` or the repository, without its ending, the path of the value in it,
-and a format specification of Python's.
+A value names a JSON file under `benchmarks/` or the repository without its ending, the path of the value in
+it, and a format specification of Python's.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def percent(share: float | None) -> str:
 
 
 def quality() -> str:
-    """Render the README's table: unweighted average recall of the shipped models, and what flatters or fails."""
+    """Render the table of the README: unweighted average recall of the shipped models, and what flatters."""
     rows = []
     for name in ("wav2vec2", "cnn"):
         report = read(f"models/{name}/report")
