@@ -15,25 +15,31 @@ it, and a format specification of Python's.
 import argparse
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # finds the packages from any working directory
+
+from data_prep.corpora import CORPORA  # noqa: E402
+from data_prep.download import SOURCES  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = ("README.md", "docs/*.md")
 MARK = re.compile(r"(<!-- (table|value) ([^>]+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 VALUE = re.compile(r'(\S+) "([^"]+)" (\S+)')
 
 NO_VALUE = "–"
-# The groups of a report that have a column of their own.
-GROUPS = {
+# The groups that have a column of their own, where the shipped models' reports have enough clips of them.
+NAMES = {
     "ravdess speech": "RAVDESS speech",
     "savee speech": "SAVEE",
     "crema_d speech": "CREMA-D",
     "meld speech": "MELD (television)",
 }
-FEWEST_CLIPS = 50  # a report's group of fewer clips gets no figure
+FEWEST_CLIPS = 50
 # Result files of cross-validation, in the order of the table, and what was trained.
 SUMMARIES = {
     "wav2vec2_folds": "wav2vec2",
@@ -124,12 +130,23 @@ def percent(share: float | None) -> str:
     return NO_VALUE if share is None else f"{share:.1%}"
 
 
+@cache
+def columns() -> dict[str, str]:
+    """Return the groups with a column of their own, and their names."""
+    found = read("models/wav2vec2/report")["groups"]
+    return {
+        group: name
+        for group, name in NAMES.items()
+        if group in found and found[group]["clips"] >= FEWEST_CLIPS
+    }
+
+
 def quality() -> str:
     """Render the table of the README: unweighted average recall of the shipped models, and what flatters."""
     rows = []
     for name in ("wav2vec2", "cnn"):
         report = read(f"models/{name}/report")
-        cells = [report_uar(report, group) for group in GROUPS]
+        cells = [report_uar(report, group) for group in columns()]
         parameters = f"{report['parameters'] / 1e6:.1f} M"
         rows.append([f"`models/{name}` ({parameters})", "speakers never heard", *cells])
     for name, splits in {
@@ -137,19 +154,19 @@ def quality() -> str:
         "wav2vec2_random_all": "random clips, **leaks speakers**",
     }.items():
         rows.append(["the same recipe as wav2vec2", splits, *summary_uars(read(f"results/{name}"))])
-    return markdown(["model", "tested on", *GROUPS.values()], rows)
+    return markdown(["model", "tested on", *columns().values()], rows)
 
 
 def report_uar(report: dict, group: str) -> str:
-    """Return the UAR of a report's group; a dash where it has few clips."""
+    """Return the UAR of a report's group; a dash where it has none."""
     own = report["groups"].get(group)
-    return percent(own["uar"]) if own and own["clips"] >= FEWEST_CLIPS else NO_VALUE
+    return percent(own and own["uar"])
 
 
 def summary_uars(summary: dict) -> list[str]:
-    """Return the mean UAR over a summary's folds for each of the `GROUPS`."""
+    """Return the mean UAR over a summary's folds for each of the `columns`."""
     groups = summary["groups"]
-    return [percent(groups[group]["uar"]) if group in groups else NO_VALUE for group in GROUPS]
+    return [percent(groups[group]["uar"]) if group in groups else NO_VALUE for group in columns()]
 
 
 def summaries() -> str:
@@ -170,7 +187,7 @@ def summaries() -> str:
                 f"`{name}`",
             ]
         )
-    return markdown(["model", "splits", *GROUPS.values(), "accuracy", "calibration error", "file"], rows)
+    return markdown(["model", "splits", *columns().values(), "accuracy", "calibration error", "file"], rows)
 
 
 def describe_splits(summary: dict) -> str:
@@ -194,12 +211,12 @@ def shipped() -> str:
                 f"`models/{name}`",
                 f"{report['clips']:,} of {len(report['speakers'])} speakers",
                 *(percent(overall[figure]) for figure in ("uar", "accuracy", "macro_f1")),
-                *(report_uar(report, group) for group in GROUPS),
+                *(report_uar(report, group) for group in columns()),
                 f"{report['calibration']['ece']:.3f}",
             ]
         )
     return markdown(
-        ["model", "test clips", "UAR", "accuracy", "macro-F1", *GROUPS.values(), "calibration error"], rows
+        ["model", "test clips", "UAR", "accuracy", "macro-F1", *columns().values(), "calibration error"], rows
     )
 
 
@@ -265,6 +282,24 @@ def visitors() -> str:
     return markdown(["", "median", "95th percentile"], rows)
 
 
+def startup() -> str:
+    """Render the processor time of the command line as a whole process."""
+    rows = [
+        [f"`{command}`", f"{own['cpu_seconds']} s", f"{own['memory_mb']} MB"]
+        for command, own in read("results/startup")["commands"].items()
+    ]
+    return markdown(["command", "processor time", "memory"], rows)
+
+
+def corpora() -> str:
+    """Render the corpora that data preparation reads, with licence and the way to get each."""
+    rows = []
+    for name, corpus in sorted(CORPORA.items(), key=lambda item: item[1].NAME.lower()):
+        way = f"`download {name}`" if name in SOURCES else "from its authors"
+        rows.append([f"[{corpus.NAME}]({corpus.HOMEPAGE})", corpus.LICENSE, way])
+    return markdown(["corpus", "licence", "how to get it"], rows)
+
+
 def training() -> str:
     """Render the speed of training on a CPU."""
     rows = [
@@ -305,6 +340,8 @@ TABLES: dict[str, Callable[[], str]] = {
         speed,
         recordings,
         visitors,
+        startup,
+        corpora,
         training,
         preparation,
         licences,

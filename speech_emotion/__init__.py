@@ -1,8 +1,8 @@
 """Emotion from a voice: what training and serving share.
 
-    from speech_emotion import EmotionClassifier
+    from speech_emotion import EmotionClassifier, shipped_path
 
-    EmotionClassifier.from_pretrained("models/wav2vec2").predict("clip.wav")
+    EmotionClassifier.from_pretrained(shipped_path("models/wav2vec2")).predict("clip.wav")
 
 What needs torch is imported when it is asked for: preparing a dataset needs none. With it, or with
 `import speech_emotion.models.loading`, transformers' Auto classes and `pipeline()` learn the CNNs.
@@ -13,6 +13,7 @@ from importlib import import_module
 
 from speech_emotion.audio.decoding import AudioError, load_audio
 from speech_emotion.labels import POLICY, SCHEMES, map_label
+from speech_emotion.shipped import shipped_path
 
 # ONNX Runtime, which finds speech, otherwise reports to its makers; it reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -32,6 +33,7 @@ __all__ = [
     "Prediction",
     "load_audio",
     "map_label",
+    "shipped_path",
 ]
 
 

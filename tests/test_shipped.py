@@ -1,4 +1,4 @@
-"""What ships: checkpoints that a stock pipeline opens, and figures in the README that their reports state."""
+"""What ships: checkpoints that a stock pipeline opens, with reports, cards and pins that agree."""
 
 import json
 import re
@@ -86,31 +86,12 @@ def test_a_shipped_model_says_how_far_off_it_is_with_recordings_of_a_new_kind(mo
 def test_confidence_is_near_accuracy_on_speakers_that_shipped_models_never_heard():
     own, other = (report_of(model)["calibration"] for model in SHIPPED)
     assert max(own["ece"], other["ece"]) <= 0.05
-    words = " ".join(README.split())
-    assert f"That of the shipped wav2vec2 is {own['ece']:.3f} on its 549 test clips" in words
-    chance = f"{own['ece_by_chance']:.3f} and {other['ece_by_chance']:.3f} by chance"
-    assert (
-        f"of the shipped CNN {other['ece']:.3f}, where perfectly calibrated models would have {chance}"
-        in words
-    )
 
 
 def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
     speech = report_of("wav2vec2")["groups"]["ravdess speech"]
     assert speech["clips"] == 240
     assert speech["uar"] > 4 * 0.125
-
-
-@pytest.mark.parametrize("model", SHIPPED)
-def test_the_readme_states_the_figures_of_the_report(model):
-    report = report_of(model)
-    row = next(line for line in README.splitlines() if line.startswith(f"| `models/{model}`"))
-    parameters, ravdess, savee, everything = (cell.strip() for cell in row.split("|")[2:6])
-    assert parameters == f"{report['parameters'] / 1e6:.1f} M"
-    assert ravdess == f"{report['groups']['ravdess speech']['uar']:.1%}"
-    assert savee == f"{report['groups']['savee speech']['uar']:.1%}"
-    assert everything == f"{report['overall']['uar']:.1%}"
-    assert f"| always the most common class | | | | {report['majority_class']['uar']:.1%} |" in README
 
 
 @pytest.mark.parametrize("model", SHIPPED)
@@ -125,14 +106,9 @@ def test_measuring_again_gives_the_report(model, real_dataset):
         assert again["overall"][name] == pytest.approx(own, abs=0.02)
 
 
-def test_the_readme_says_how_long_the_shipped_wav2vec2_was_trained():
-    minutes = report_of("wav2vec2")["training"]["minutes"]
-    assert f"wav2vec2 was trained in {minutes:.0f} minutes" in " ".join(README.split())
-
-
 def test_the_space_runs_what_the_requirements_pin():
     header = yaml.safe_load(README.split("---")[1])
-    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     assert header["sdk"] == "gradio"
     assert header["sdk_version"] == pins["gradio"]
     assert header["python_version"] == "3.11"

@@ -1,12 +1,9 @@
 """The model card: `model_card.md`, a Jinja template, filled from a report and from nothing else."""
 
-from pathlib import Path
-
 from jinja2 import Environment, StrictUndefined
 
 from speech_emotion.models.folder import PICTURES
-
-TEMPLATE = Path(__file__).parents[2] / "model_card.md"
+from speech_emotion.shipped import shipped_path
 
 
 def leaks(training: dict) -> bool:
@@ -38,7 +35,7 @@ def fill_card(report: dict) -> str:
         "decimals": decimals,
         "millions": lambda number: f"{number / 1e6:.1f}",
     }
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(shipped_path("model_card.md").read_text("utf-8")).render(
         report,
         picture=picture,
         leaks=leaks(report["training"]),

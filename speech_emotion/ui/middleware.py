@@ -5,6 +5,7 @@ or a recording whose `path` is one. Nothing of that is needed here, so none of i
 files on this machine only those that were uploaded can be named.
 """
 
+import functools
 import json
 import os
 import re
@@ -70,8 +71,9 @@ class Page(gr.Blocks):
             raise gr.Error(UNFIT, print_exception=False) from error
 
 
+@functools.cache
 def limit_texts() -> None:
-    """Let Gradio read an upload's files, but no text of any length."""
+    """Make Gradio refuse long texts in an upload, which it would keep in memory; a patch, made once."""
     take = GradioMultiPartParser.on_part_data
 
     def take_little(form: GradioMultiPartParser, data: bytes, start: int, end: int) -> None:
@@ -83,13 +85,11 @@ def limit_texts() -> None:
     GradioMultiPartParser.on_part_data = take_little
 
 
-limit_texts()
-
-
 class Gate:
     """An ASGI middleware in front of Gradio."""
 
     def __init__(self, app: ASGIApp):
+        limit_texts()
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

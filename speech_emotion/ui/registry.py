@@ -7,11 +7,11 @@ serves what is there, says what is not and why, and tries that again from time t
 import os
 import threading
 import time
-from pathlib import Path
 
 from speech_emotion import EmotionClassifier, ModelError
+from speech_emotion.shipped import shipped_path
 
-SHIPPED = {name: str(Path(__file__).parents[2] / "models" / name) for name in ("wav2vec2", "cnn")}
+SHIPPED = {name: str(shipped_path(f"models/{name}")) for name in ("wav2vec2", "cnn")}
 PUBLISHED = [name.strip() for name in os.environ.get("MODEL_ID", "").split(",") if name.strip()]
 MODELS = {name: name for name in PUBLISHED} | SHIPPED  # the first is the one a visitor meets
 DEFAULT = next(iter(MODELS))
