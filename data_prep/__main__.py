@@ -2,7 +2,7 @@
 
     python -m data_prep download ravdess tess            # the corpora themselves, where everyone may
     python -m data_prep --corpora corpora --output data/emotion
-    python -m data_prep --corpora corpora --own calls=recordings.csv     # with your own: see data_prep/own.py
+    python -m data_prep --corpora corpora --own calls=mine.csv     # with your own: see data_prep/custom.py
     python -m data_prep --hub_dataset NAME                         # a dataset with audio and labels alone
     python -m data_prep explore data/emotion                       # pictures of the result
 
@@ -26,9 +26,17 @@ from pathlib import Path
 
 import datasets
 
-from data_prep.build import REPORT, Skipped, build_dataset, count_reasons, summarise
+from data_prep.build import (
+    REPORT,
+    Skipped,
+    build_dataset,
+    count_reasons,
+    decode_shard,
+    gather,
+    summarise,
+)
 from data_prep.corpora import CORPORA, crema_d
-from data_prep.own import FACTS, Source, export_dataset, parse_source
+from data_prep.custom import FACTS, Source, export_dataset, parse_source
 from data_prep.publish import publish
 from data_prep.splits import PROTOCOLS
 from speech_emotion.hub import PublishError
@@ -70,6 +78,9 @@ def build() -> None:
                 args.own.append(str(export_dataset(args.hub_dataset, folder, *columns)))
             sources = read_sources(args)
             named = read_named(args.corpus)
+            if args.shard:
+                print(run_shard(args, sources, named))
+                return
             dataset, skipped = build_dataset(
                 args.corpora,
                 args.output,
@@ -161,6 +172,11 @@ def parse_args() -> argparse.Namespace:
         "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of what is held out (default: %(default)s)")
+    parser.add_argument(
+        "--shard", type=parse_shard, metavar="K/N",
+        help="only decode the Kth of N equal shares, on this machine; the same command without --shard then "
+        "merges the shares beside --output, and decodes what none of them has",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, help="processes that decode (default: one per core)")
     parser.add_argument("--push_to_hub", metavar="NAME", help="publish as this dataset of the hub, too")
     parser.add_argument(
@@ -180,6 +196,27 @@ def parse_args() -> argparse.Namespace:
     if not (args.corpora or args.own or args.hub_dataset):
         args.corpora = Path("corpora")
     return args
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read `K/N`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N, as in 3/16")
+    return int(match[1]), int(match[2])
+
+
+def run_shard(args: argparse.Namespace, sources: list[Source], named: dict[Path, str]) -> str:
+    """Decode one share of the recordings, and return a sentence about it."""
+    clips, _, _ = gather(args.corpora, sources, args.scheme, args.crema_d_label, named)
+    number, shards = args.shard
+    refused = decode_shard(clips, args.output, number, shards, args.trim_db or None, args.workers)
+    count = len(clips[number - 1 :: shards])
+    return f"Shard {number} of {shards}: {count:,} recordings decoded, {len(refused):,} of them refused."
 
 
 def print_skipped(skipped: list[Skipped], most: int = 20) -> None:

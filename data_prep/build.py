@@ -15,15 +15,15 @@ import pandas as pd
 import soundfile
 from datasets import DatasetDict
 
-from data_prep import checks, own
+from data_prep import checks, custom
 from data_prep.balance import find_one_sided
 from data_prep.checks import MIN_SECONDS, Checked, check_audio, pack
 from data_prep.corpora import crema_d
+from data_prep.custom import Source, parse_source
+from data_prep.decode_cache import DecodeCache, Stored, open_cache
 from data_prep.find import Recogniser, find_recordings
-from data_prep.own import Source, parse_source
 from data_prep.schema import EXTENSIONS, Clip, Rejected, features
 from data_prep.splits import ASIDE, SPLITS, Row, assign_folds, assign_splits, find_roles, leaks_speakers
-from data_prep.spool import Spool, Stored, open_spool
 from data_prep.writer import write_dataset
 from speech_emotion.audio import decoding, silence
 from speech_emotion.labels import SCHEMES, map_label
@@ -100,9 +100,9 @@ def find_own(sources: Iterable[Source]) -> tuple[list[Clip], list[Skipped]]:
                 f"Two sources are called {source.name}: give one of them another name, NAME=TABLE."
             )
         names.add(source.name)
-        for number, (path, row) in enumerate(own.read_source(source), start=1):
+        for number, (path, row) in enumerate(custom.read_source(source), start=1):
             try:
-                clips.append(own.describe(path, row, source, number))
+                clips.append(custom.describe(path, row, source, number))
             except Rejected as rejected:
                 skipped.append(Skipped(path, str(rejected)))
     return clips, skipped
@@ -144,10 +144,10 @@ def build_dataset(
 ) -> tuple[DatasetDict, list[Skipped]]:
     """Merge every corpus under a folder, and sources of one's own, into one dataset on disk.
 
-    Audio goes through a spool on disk, so memory does not hold the dataset, and a run that was cut off goes
-    on where it stopped when it is called again. The dataset is written aside, in a hidden folder beside the
-    output, and takes its place only when it is whole. The same recordings give the same bytes, whatever the
-    number of workers and of runs that were cut off.
+    Decoded audio goes into a cache on disk, so memory does not hold the dataset, and the next call continues
+    an interrupted one. What `decode_shard` has decoded is not decoded again. The dataset is written in a
+    hidden folder beside the output and moves to its place only when it is whole. The same recordings give the
+    same bytes, whatever the number of workers and of interruptions.
 
     Args:
         root: the folder that holds the corpora; None: only sources of one's own.
@@ -180,23 +180,29 @@ def build_dataset(
         raise ValueError(
             f"Windows must be {2 * MIN_SECONDS:g} s or longer: half a window is the shortest clip."
         )
-    own_sources = [each if isinstance(each, Source) else parse_source(str(each)) for each in own_sources]
-    clips, labels, skipped = gather(root, own_sources, scheme, crema_d_label, named)
+    sources = [each if isinstance(each, Source) else parse_source(str(each)) for each in own_sources]
+    clips, labels, skipped = gather(root, sources, scheme, crema_d_label, named)
     if clips:  # a protocol that these speakers do not allow is refused before the long decoding
         assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed, train_on)
     partial_folder = output.parent / f".{output.name}.partial"
+    shards = sorted(output.parent.glob(f".{output.name}.shard-*"))
     _recover(output, partial_folder)
-    with open_spool(partial_folder, _decoding(trim_db)) as spool:
+    with open_cache(partial_folder, _decoding(trim_db)) as cache:
         try:
-            recordings, refused = _decode(clips, labels, spool, trim_db, workers)
+            for shard in shards:
+                cache.absorb(shard, _decoding(trim_db))
+            recordings, refused = _decode(clips, labels, cache, trim_db, workers)
             recordings, doubles = drop_duplicates(recordings)
-            folders = [folder for folder in (root, *(source.path.parent for source in own_sources)) if folder]
+            folders = [folder for folder in (root, *(source.path.parent for source in sources)) if folder]
             skipped = [skip.seen_from(folders) for skip in skipped + refused + doubles]
             if strict:
                 _accept_no_loss(skipped)
             if not recordings:
-                places = " or ".join(str(place) for place in (root, *(s.path for s in own_sources)) if place)
-                raise ValueError(f"There is no usable recording in {places}.")
+                places = [root] if root else []
+                raise ValueError(
+                    f"There is no usable recording in "
+                    f"{' or '.join(str(place) for place in [*places, *(source.path for source in sources)])}."
+                )
             rows = [_row(item.clip, item.label, item.stored.sha256) for item in recordings]
             splits = assign_splits(rows, protocol, seed, train_on)
         except ValueError:
@@ -204,14 +210,13 @@ def build_dataset(
             raise
         fresh = partial_folder / "dataset"
         placed = list(zip(recordings, assign_folds(rows), splits, strict=True))
-        by_split = {
-            split: [(item, fold) for item, fold, its in placed if its == split]
-            for split in (*SPLITS, ASIDE)
-            if split in splits
-        }
         write_dataset(
             fresh,
-            {split: _rows(items, spool, scheme, window_seconds) for split, items in by_split.items()},
+            {
+                split: _rows([each for each in placed if each[2] == split], cache, scheme, window_seconds)
+                for split in (*SPLITS, ASIDE)
+                if split in splits
+            },
             features(scheme),
         )
         report = {
@@ -226,11 +231,39 @@ def build_dataset(
             "warnings": find_warnings(rows, train_on),
         }
         write_report(fresh / REPORT, report, skipped)
-        if output.exists():
-            output.rename(partial_folder / "replaced")
-        fresh.rename(output)
-        shutil.rmtree(partial_folder)
+        _put_in_place(fresh, output, [partial_folder, *shards])
     return DatasetDict.load_from_disk(output), skipped
+
+
+def decode_shard(
+    clips: list[Clip],
+    output: Path,
+    number: int,
+    shards: int,
+    trim_db: float | None = None,
+    workers: int | None = None,
+) -> list[Skipped]:
+    """Decode one of several equal shares of the clips, for `build_dataset` to merge.
+
+    Where the shares are decoded on several machines, their folders must lie beside the output when the
+    dataset is built, and every machine must see the recordings at the same paths, with the same sizes and
+    times. The dataset is the same, byte for byte, as without shards; what no shard has decoded is decoded
+    then.
+
+    Args:
+        clips: all clips, as `gather` finds them.
+        output: the dataset's folder; the share is decoded into a hidden folder beside it.
+        number: of the share, from 1.
+        shards: how many shares there are.
+        trim_db: as for `build_dataset`.
+        workers: processes that decode; by default one per core.
+
+    Returns:
+        The recordings of the share that are refused.
+    """
+    folder = output.parent / f".{output.name}.shard-{number}-of-{shards}"
+    with open_cache(folder, _decoding(trim_db)) as cache:
+        return _decode(clips[number - 1 :: shards], {}, cache, trim_db, workers)[1]
 
 
 def gather(
@@ -331,7 +364,7 @@ def find_warnings(rows: Sequence[Row], train_on: Collection[str] = ()) -> list[s
 
 
 def _recover(output: Path, partial_folder: Path) -> None:
-    # A run that was killed while it put the new dataset in the old one's place.
+    # After a run that was killed while it replaced the old dataset by the new one.
     replaced = partial_folder / "replaced"
     if replaced.exists() and not output.exists():
         replaced.rename(output)
@@ -340,24 +373,37 @@ def _recover(output: Path, partial_folder: Path) -> None:
             shutil.rmtree(leftover)
 
 
+def _put_in_place(fresh: Path, output: Path, used_up: list[Path]) -> None:
+    """Move a new dataset to its place, in which an older one can be, and delete what it was made from."""
+    if output.exists():
+        output.rename(fresh.parent / "replaced")
+    fresh.rename(output)
+    for folder in used_up:
+        shutil.rmtree(folder)
+
+
 def _decoding(trim_db: float | None) -> dict:
-    """Give all that decoded clips depend on besides their files: the setting, and the code."""
+    """Return all that decoded clips depend on besides their files: the setting, and the code."""
     code = b"".join(Path(module.__file__).read_bytes() for module in (decoding, silence, checks))
     versions = {name: version(name) for name in ("av", "numpy", "soundfile", "soxr")}
     return {"trim_db": trim_db, "code": hashlib.sha256(code).hexdigest(), **versions}
 
 
 def _decode(
-    clips: list[Clip], labels: dict[str, str], spool: Spool, trim_db: float | None, workers: int | None
+    clips: list[Clip],
+    labels: dict[str, str],
+    cache: DecodeCache,
+    trim_db: float | None,
+    workers: int | None,
 ) -> tuple[list[Recording], list[Skipped]]:
     recordings, skipped = [], []
-    results = spool.fill([clip.path for clip in clips], partial(check_audio, trim_db=trim_db), workers)
+    results = cache.fill([clip.path for clip in clips], partial(check_audio, trim_db=trim_db), workers)
     for clip in clips:
         result = results[clip.path]
         if isinstance(result, str):
             skipped.append(Skipped(clip.path, result, lost=True))
         else:
-            recordings.append(Recording(clip, labels[clip.id], result))
+            recordings.append(Recording(clip, labels.get(clip.id, ""), result))
     return recordings, skipped
 
 
@@ -372,12 +418,15 @@ def _accept_no_loss(skipped: list[Skipped]) -> None:
 
 
 def _rows(
-    placed: list[tuple[Recording, int | None]], spool: Spool, scheme: str, window_seconds: float | None
+    placed: list[tuple[Recording, int | None, str]],
+    cache: DecodeCache,
+    scheme: str,
+    window_seconds: float | None,
 ) -> Iterator[dict]:
     classes = list(SCHEMES[scheme])
-    for recording, fold in placed:
+    for recording, fold, _split in placed:
         clip, stored = recording.clip, recording.stored
-        flac = spool.read(stored)
+        flac = cache.read(stored)
         pieces = {f"{clip.id}.flac": Checked(flac, stored.sha256, stored.seconds)}
         if window_seconds:
             windows = cut_windows(flac, window_seconds)

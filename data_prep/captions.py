@@ -1,4 +1,4 @@
-"""What stands under each picture of a dataset: how to read it, with figures computed from the table of clips.
+"""The texts under the pictures of a dataset: how to read each, with figures computed from the clips' table.
 
 The table is that of `data_prep.charts`.
 """
@@ -7,12 +7,13 @@ import pandas as pd
 
 from data_prep.charts import BIN
 from data_prep.feature_map import NEIGHBOURS, Neighbours
+from data_prep.splits import ASIDE
 
 NOT_STATED = "not stated"
 
 
 def describe_dataset(clips: pd.DataFrame) -> str:
-    """Say how much there is."""
+    """Describe the size of the dataset."""
     corpora = clips["corpus"].nunique()
     return (
         f"{len(clips):,} clips, {clips['duration'].sum() / 3600:.1f} hours, of "
@@ -22,7 +23,7 @@ def describe_dataset(clips: pd.DataFrame) -> str:
 
 
 def describe_emotions(clips: pd.DataFrame) -> str:
-    """Say which emotions are common and rare, and what always guessing the commonest would score."""
+    """Describe the common and rare emotions, and the score of always guessing the commonest."""
     counts = clips["emotion"].value_counts()
     present, absent = counts[counts > 0], sorted(counts.index[counts == 0])
     most, least = present.index[0], present.index[-1]
@@ -35,7 +36,7 @@ def describe_emotions(clips: pd.DataFrame) -> str:
 
 
 def describe_corpora(clips: pd.DataFrame) -> str:
-    """Say which corpus weighs most."""
+    """Describe the largest corpus."""
     shares = clips["corpus"].value_counts(normalize=True)
     return (
         f"A bar is the number of clips of one corpus. {shares.index[0]} holds {shares.iloc[0]:.1%} of all "
@@ -44,7 +45,7 @@ def describe_corpora(clips: pd.DataFrame) -> str:
 
 
 def describe_grid(clips: pd.DataFrame) -> str:
-    """Say which emotions a single corpus has."""
+    """Describe the emotions that only one corpus has."""
     spread = clips.groupby("emotion", observed=True)["corpus"].agg(["nunique", "first"])
     alone = spread[spread["nunique"] == 1]
     text = "A number counts clips; the darker its cell, the larger its share of the row's corpus; – is none."
@@ -54,8 +55,22 @@ def describe_grid(clips: pd.DataFrame) -> str:
     return text
 
 
+def describe_languages(clips: pd.DataFrame) -> str:
+    """Describe the share of the commonest language, and the languages that one corpus alone has."""
+    hours = clips.groupby("language")["duration"].sum().sort_values(ascending=False) / 3600
+    corpora = clips.groupby("language")["corpus"].nunique()
+    alone = sorted(corpora.index[corpora == 1])
+    text = (
+        f"A bar is the hours of one language, divided by corpus. {hours.index[0]} has "
+        f"{hours.iloc[0] / hours.sum():.0%} of {hours.sum():.1f} hours."
+    )
+    if len(hours) > 1 and alone:
+        text += f" From one corpus only: {', '.join(alone)}; a model can tell these by the room."
+    return text
+
+
 def describe_genders(clips: pd.DataFrame) -> str:
-    """Say the share of each gender, and which corpora have one only."""
+    """Describe the share of each gender, and the corpora with one gender only."""
     shares = clips["gender"].value_counts(normalize=True)
     parts = ", ".join(f"{gender} {share:.1%}" for gender, share in shares.items())
     text = f"A shade is the speakers' gender as the corpus states it. Of all clips: {parts}."
@@ -65,9 +80,9 @@ def describe_genders(clips: pd.DataFrame) -> str:
 
 
 def describe_speakers(clips: pd.DataFrame) -> str:
-    """Say how many speakers there are, and whether any is in two splits."""
+    """Describe the number of speakers, and whether any is in two splits."""
     counts = clips["speaker"].value_counts()
-    splits = clips.groupby("speaker")["split"].nunique()
+    splits = clips[clips["split"] != ASIDE].groupby("speaker")["split"].nunique()
     shared = (splits > 1).sum()
     rule = f"{shared:,} of them are in two splits or more." if shared else "No speaker is in two splits."
     return (
@@ -78,19 +93,20 @@ def describe_speakers(clips: pd.DataFrame) -> str:
 
 
 def describe_splits(clips: pd.DataFrame) -> str:
-    """Say how many clips and speakers each split has."""
+    """Describe the clips and speakers of each split."""
     sizes = clips.groupby("split", observed=True)["speaker"].agg(["size", "nunique"])
     parts = "; ".join(
         f"{split} {row['size']:,} clips of {row['nunique']:,} speakers" for split, row in sizes.iterrows()
     )
-    return (
+    text = (
         "A bar is a split, divided on the left by corpus, on the right by emotion: splits whose right bars "
-        f"are alike ask for the same emotions. There are: {parts}."
+        f"are alike hold the same mix of emotions. There are: {parts}."
     )
+    return text + (f" {ASIDE} neither trains nor tests." if ASIDE in sizes.index else "")
 
 
 def describe_durations(clips: pd.DataFrame) -> str:
-    """Say how long clips are."""
+    """Describe the durations of the clips."""
     seconds = clips["duration"]
     low, high = seconds.quantile(0.25), seconds.quantile(0.75)
     return (
@@ -101,7 +117,7 @@ def describe_durations(clips: pd.DataFrame) -> str:
 
 
 def describe_example(clip: pd.Series) -> str:
-    """Say what a clip is, and what its three views show."""
+    """Describe a clip and its three views."""
     said = f", “{clip['statement']}”" if pd.notna(clip["statement"]) else ""
     return (
         f"{clip['speaker']}, {clip['channel']}{said}, {clip['duration']:.1f} s. Waveform: how loud the "
@@ -112,7 +128,7 @@ def describe_example(clip: pd.Series) -> str:
 
 
 def describe_map(score: Neighbours | None) -> str:
-    """Say how to read the map, and what backs it in figures."""
+    """Describe how to read the map, with figures that back it."""
     text = (
         "A point is a clip, the same on both sides. Clips that sound alike by eGeMAPS (pitch, loudness, "
         "timbre, tempo) lie close together; distances between far groups mean nothing."

@@ -1,7 +1,7 @@
-"""Pictures of a whole dataset. Each takes the table of its clips and gives a matplotlib figure.
+"""Pictures of a whole dataset: each function draws a matplotlib figure from the table of the clips.
 
 The table has a row for each clip: `emotion` and `split`, Categoricals in the order of labels and splits;
-`corpus`, `speaker`, `gender`; `duration` in seconds.
+`corpus`, `speaker`, `gender`, `language`; `duration` in seconds.
 """
 
 import numpy as np
@@ -17,7 +17,8 @@ from speech_emotion.plotting import style
 WIDTH = 8  # inches
 COLUMNS = 55  # in a row of the speakers' picture, AXIS of them taken by each vertical axis
 AXIS = 3
-NARROWEST = 3  # columns a corpus takes at least, so that its name fits
+NARROWEST = 6  # columns a corpus takes at least, so that its name fits
+MOST_SPEAKERS = 2 * (COLUMNS - AXIS)  # of a corpus that are drawn, those with the most clips
 LONGEST = 10.0  # seconds; longer clips are counted in the last column
 BIN = 0.25  # seconds
 
@@ -50,6 +51,23 @@ def plot_genders(clips: pd.DataFrame) -> Figure:
     return figure
 
 
+def plot_languages(clips: pd.DataFrame) -> Figure:
+    """Draw the hours of each language as bars, divided by corpus."""
+    hours = clips.groupby(["language", "corpus"])["duration"].sum().unstack(fill_value=0) / 3600
+    hours = hours.loc[hours.sum(axis=1).sort_values(ascending=False).index]
+    figure = Figure(figsize=(WIDTH, 2.6 + 0.4 * len(hours)), layout="constrained")
+    axes = figure.subplots()
+    _stack(axes, hours, corpus_colours(list(hours.columns)))
+    for position, total in enumerate(hours.sum(axis=1)):
+        axes.annotate(f"{total:.1f}", (total, position), (4, 0), textcoords="offset points", va="center",
+                      color=INK, fontsize=9)  # fmt: skip
+    axes.set(xlabel="hours")
+    axes.margins(x=0.1)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return figure
+
+
 def plot_grid(clips: pd.DataFrame) -> Figure:
     """Draw the clips of each emotion in each corpus as a grid, shaded by the share of the corpus."""
     counts = pd.crosstab(clips["corpus"], clips["emotion"], dropna=False)
@@ -75,7 +93,7 @@ def plot_splits(clips: pd.DataFrame) -> Figure:
     splits = clips["split"].cat.remove_unused_categories()
     corpora = pd.crosstab(splits, clips["corpus"])
     emotions = pd.crosstab(splits, clips["emotion"], dropna=False, normalize="index") * 100
-    figure = Figure(figsize=(1.25 * WIDTH, 3.6), layout="constrained")
+    figure = Figure(figsize=(1.25 * WIDTH, 3.4 + 0.25 * len(splits.cat.categories)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _stack(left, corpora, corpus_colours(list(corpora.columns)))
     _stack(right, emotions, {label: emotion_colour(label) for label in emotions.columns})
@@ -83,12 +101,12 @@ def plot_splits(clips: pd.DataFrame) -> Figure:
     left.xaxis.set_major_locator(MaxNLocator(5))
     right.set(xlabel="% of the split's clips", title="by emotion", xlim=(0, 100))
     for axes in (left, right):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=4, frameon=False, fontsize=9)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=4, frameon=False, fontsize=8)
     return figure
 
 
 def plot_speakers(clips: pd.DataFrame) -> Figure:
-    """Draw a column per speaker, shaded by split; small corpora share a row, large ones take several."""
+    """Draw a column per speaker, shaded by split; small corpora share a row, large ones take two."""
     counts = pd.crosstab([clips["corpus"], clips["speaker"]], clips["split"])
     colours = _shades(counts.columns)
     rows = _pack_speakers(counts)
@@ -99,16 +117,16 @@ def plot_speakers(clips: pd.DataFrame) -> Figure:
     for row, parts in enumerate(rows):
         bottom = height - head - row * (panel + names) - panel
         left = 0
-        for heading, own, top in parts:
+        for heading, speakers, top in parts:
             left += AXIS
-            box = (left * column / width, bottom / height, len(own) * column / width, panel / height)
+            box = (left * column / width, bottom / height, len(speakers) * column / width, panel / height)
             axes = figure.add_axes(box)
-            _stack(axes, own, colours, upright=True)
-            axes.set(xlim=(-0.5, len(own) - 0.5), ylim=(0, 1.05 * top))
+            _stack(axes, speakers, colours, upright=True)
+            axes.set(xlim=(-0.5, len(speakers) - 0.5), ylim=(0, 1.05 * top))
             axes.set_title(heading, loc="left", color=INK, fontsize=11)
             axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
             axes.tick_params(axis="x", labelrotation=90, labelsize=8, length=0)
-            left += max(len(own), NARROWEST)
+            left += max(len(speakers), NARROWEST)
     handles = [Patch(color=colour, label=split) for split, colour in colours.items()]
     figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, fontsize=10)
     return figure
@@ -141,11 +159,11 @@ def plot_map(clips: pd.DataFrame, points: np.ndarray, method: str) -> Figure:
     Args:
         clips: the table.
         points: shape [clips, 2].
-        method: how the points came about; a line above them.
+        method: how the points were computed; a line above them.
     """
     emotions = {label: emotion_colour(label) for label in clips["emotion"].cat.categories}
     palettes = {"emotion": emotions, "corpus": corpus_colours(sorted(clips["corpus"].unique()))}
-    order = np.random.default_rng(0).permutation(len(clips))  # drawn last, a group would hide the others
+    order = np.random.default_rng(0).permutation(len(clips))  # a group drawn last would hide the others
     figure = Figure(figsize=(1.25 * WIDTH, 6.2), layout="constrained")
     figure.suptitle(method, color=INK, fontsize=11)
     for axes, (column, colours) in zip(figure.subplots(1, 2), palettes.items(), strict=True):
@@ -159,6 +177,10 @@ def plot_map(clips: pd.DataFrame, points: np.ndarray, method: str) -> Figure:
         axes.legend(
             handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, frameon=False, fontsize=9
         )
+        if column == "corpus":  # many colours alone do not tell many corpora apart
+            for corpus, its in clips.groupby("corpus").indices.items():
+                axes.annotate(corpus, np.median(points[its], axis=0), ha="center", va="center", fontsize=8,
+                              color=INK, bbox={"color": "white", "alpha": 0.7, "pad": 1})  # fmt: skip
     return figure
 
 
@@ -203,11 +225,13 @@ def _pack_speakers(counts: pd.DataFrame) -> list[list[tuple[str, pd.DataFrame, i
         Rows of (heading, clips by speaker and split, the most clips of any speaker of the corpus).
     """
     stretches = []
-    for corpus, own in counts.groupby(level="corpus"):
-        own = own.droplevel("corpus").rename(lambda name, corpus=corpus: name.removeprefix(f"{corpus}-"))
-        for start in range(0, len(own), COLUMNS - AXIS):
-            heading = f"{corpus}, continued" if start else corpus
-            stretches.append((heading, own.iloc[start : start + COLUMNS - AXIS], own.sum(axis=1).max()))
+    for corpus, speakers in counts.groupby(level="corpus"):
+        its = speakers.droplevel("corpus").rename(lambda name, corpus=corpus: name.removeprefix(f"{corpus}-"))
+        drawn = its.loc[sorted(its.sum(axis=1).nlargest(MOST_SPEAKERS).index)]
+        name = corpus if len(drawn) == len(its) else f"{corpus}, {len(drawn)} of {len(its)} speakers"
+        for start in range(0, len(drawn), COLUMNS - AXIS):
+            heading = f"{name}, continued" if start else name
+            stretches.append((heading, drawn.iloc[start : start + COLUMNS - AXIS], drawn.sum(axis=1).max()))
     rows, room = [], []
     for stretch in stretches:
         need = AXIS + max(len(stretch[1]), NARROWEST)

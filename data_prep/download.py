@@ -2,8 +2,10 @@
 
     python -m data_prep download ravdess tess --to corpora
 
-Called again after an interruption it goes on where it stopped; a corpus that is there is left alone. The
-folder of a corpus appears only when every file has arrived, is checked and unpacked.
+The same command continues an interrupted download; a corpus that is already there is left alone. The folder
+of a corpus appears only when every file has arrived, is checked and unpacked. Files are checked against the
+sizes and checksums that their publisher states; EMO-DB, EMOVO, ASED, TurEV-DB, BanglaSER, EmoV-DB and
+CREMA-D's tables state none, so of their archives only the checksums inside are checked.
 """
 
 import argparse
@@ -36,6 +38,11 @@ from data_prep.corpora import CORPORA
 ZENODO = "https://zenodo.org"
 BOREALIS = "https://borealisdata.ca"
 OPENSLR = "https://www.openslr.org/resources/115"
+EMO_DB = "http://emodb.bilderbar.info/download/download.zip"
+EMOVO = "https://drive.usercontent.google.com/download?id=1SUtaKeA-LYnKaD3qv87Y5wYgihJiNJAo&confirm=t"
+BANGLASER = "https://prod-dcd-datasets-cache-zipfiles.s3.eu-west-1.amazonaws.com/t9h6p943xy-5.zip"
+ASED = "https://github.com/Ethio2021/ASED_V1/archive/HEAD.tar.gz"
+TUREV_DB = "https://github.com/Xeonen/TurEV-DB/archive/HEAD.tar.gz"
 GITHUB_ARCHIVE = "https://codeload.github.com/CheyneyComputerScience/CREMA-D/tar.gz/refs/heads/master"
 GITHUB_RAW = "https://raw.githubusercontent.com/CheyneyComputerScience/CREMA-D/master"
 GITHUB_MEDIA = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master"
@@ -49,26 +56,26 @@ CREMA_D_TABLES = (
 )
 LFS_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\noid (sha256:\w{64})\nsize (\d+)\n")
 
-WAITS = (1, 2, 4, 8)  # seconds before asking again a server that failed; each byte that arrives starts over
+WAITS = (1, 2, 4, 8)  # seconds before a failed request is repeated; a byte that arrives resets the count
 TIMEOUT = 30  # seconds without a byte
 WORKERS = 8  # files at once
 CHUNK = 1 << 18  # bytes
 
 
 class DownloadError(ValueError):
-    """A corpus that cannot be downloaded; the message is a sentence that says why."""
+    """Raised where a corpus cannot be downloaded; the message is a sentence with the reason."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One published file, and what tells that it arrived whole.
+    """One published file, and how to check that it arrived whole.
 
     Attributes:
-        url: where it is.
+        url: its address.
         path: its place in the corpus's folder. An archive is unpacked into a folder of its name.
-        size: in bytes; None where the archive does not say.
-        checksum: `md5:...` or `sha256:...`; None where none is published. The CRC inside an archive is
-            checked in any case, when it is unpacked.
+        size: in bytes; None where the publisher states none.
+        checksum: `md5:...` or `sha256:...`; None where the publisher states none. The CRC inside an archive
+            is checked in any case, when it is unpacked.
     """
 
     url: str
@@ -78,7 +85,7 @@ class File:
 
 
 def ravdess() -> list[File]:
-    """Zenodo's record 1188976, the audio of speech and song; sizes and MD5 are those of its file table."""
+    """Return the speech and song of Zenodo's record 1188976, with the sizes and MD5 of its file table."""
     return [
         File(f"{ZENODO}/records/1188976/files/{name}?download=1", name, size, f"md5:{md5}")
         for name, size, md5 in (
@@ -89,7 +96,7 @@ def ravdess() -> list[File]:
 
 
 def asvp_esd() -> list[File]:
-    """The archives of Zenodo's record 7132783; sizes and MD5 are asked of Zenodo."""
+    """Return the archives of Zenodo's record 7132783, with the sizes and MD5 that Zenodo states."""
     files = _get(f"{ZENODO}/api/records/7132783").json()["files"]
     return [
         File(file["links"]["self"], file["key"], file["size"], file["checksum"])
@@ -99,7 +106,7 @@ def asvp_esd() -> list[File]:
 
 
 def tess() -> list[File]:
-    """The recordings on Borealis, whose sizes and MD5 it is asked for; its zip of them all has none."""
+    """Return the recordings on Borealis, with the sizes and MD5 that it states; its zip of all has none."""
     listing = _get(f"{BOREALIS}/api/datasets/:persistentId/?persistentId=doi:10.5683/SP2/E8H2MF").json()
     return [
         File(
@@ -114,7 +121,7 @@ def tess() -> list[File]:
 
 
 def emov_db() -> list[File]:
-    """The archives of OpenSLR 115, which publishes neither sizes nor checksums."""
+    """Return the archives of OpenSLR 115, which publishes neither sizes nor checksums."""
     styles = {
         "bea": ("Amused", "Angry", "Disgusted", "Neutral", "Sleepy"),
         "jenie": ("Amused", "Angry", "Disgusted", "Neutral", "Sleepy"),
@@ -126,9 +133,9 @@ def emov_db() -> list[File]:
 
 
 def crema_d() -> list[File]:
-    """The tables, which have no checksums, and the recordings, which are in Git LFS.
+    """Return the tables, which have no checksums, and the recordings, which are in Git LFS.
 
-    Their sizes and SHA-256 are those of the pointers in GitHub's copy of the repository.
+    The recordings' sizes and SHA-256 are those of the pointers in GitHub's copy of the repository.
     """
     recordings = []
     with tarfile.open(fileobj=io.BytesIO(_get(GITHUB_ARCHIVE).content)) as repository:
@@ -146,12 +153,21 @@ SOURCES: dict[str, Callable[[], list[File]]] = {
     "tess": tess,
     "emov_db": emov_db,
     "asvp_esd": asvp_esd,
+    "emo_db": lambda: [File(EMO_DB, "emo_db.zip")],
+    "emovo": lambda: [File(EMOVO, "emovo.zip")],
+    "banglaser": lambda: [File(BANGLASER, "banglaser.zip")],
+    "ased": lambda: [File(ASED, "ased.tar.gz")],
+    "turev_db": lambda: [File(TUREV_DB, "turev_db.tar.gz")],
 }
-BY_HAND = {"savee": "SAVEE is given to people who register: do so at {homepage} and unpack it in {folder}."}
+BY_HAND = {
+    "savee": "SAVEE is given to people who register: do so at {homepage} and unpack it in {folder}.",
+    "eyase": "EYASE has no public address: ask its author (see {homepage}) and unpack it in {folder}.",
+    "banglaser_ext": "BanglaSER's extension has no public address that we know of; unpack it in {folder}.",
+}
 
 
 def main(argv: list[str]) -> None:
-    """Run the command line; what cannot be had does not keep the others from being downloaded."""
+    """Run the command line; a corpus that cannot be downloaded does not stop the others."""
     parser = argparse.ArgumentParser(
         prog="python -m data_prep download",
         description=__doc__,
@@ -167,13 +183,13 @@ def main(argv: list[str]) -> None:
         except DownloadError as error:
             failures.append(str(error))
         except KeyboardInterrupt:
-            raise SystemExit("Stopped. What has arrived is kept: call again to go on.") from None
+            raise SystemExit("Stopped. What has arrived is kept; the same command continues.") from None
     if failures:
         raise SystemExit("\n".join(failures))
 
 
 def download(name: str, to: Path) -> Path:
-    """Download a corpus, or go on with it.
+    """Download a corpus, or continue an interrupted download.
 
     Args:
         name: a key of `CORPORA`.
@@ -183,8 +199,8 @@ def download(name: str, to: Path) -> Path:
         The corpus's folder.
 
     Raises:
-        DownloadError: it must be asked for by hand, its server does not give it, what arrived is not what was
-            published, or the disk is full. What arrived whole is kept for the next call.
+        DownloadError: it must be requested by hand, its server refuses it, what arrived is not what was
+            published, or the disk is full. Files that arrived whole are kept for the next call.
     """
     corpus = CORPORA[name]
     folder = to / corpus.NAME
@@ -206,7 +222,11 @@ def download(name: str, to: Path) -> Path:
 
 
 def list_files(name: str) -> list[File]:
-    """Ask which files a corpus consists of."""
+    """Return the files of a corpus, which some servers list on request.
+
+    Raises:
+        DownloadError: the list cannot be read.
+    """
     try:
         return SOURCES[name]()
     except (requests.RequestException, tarfile.TarError, EOFError, KeyError, TypeError, ValueError) as error:
@@ -235,12 +255,12 @@ def fetch_all(files: list[File], folder: Path) -> None:
         requests.Session() as session,
         ThreadPoolExecutor(WORKERS) as pool,
     ):
-        session.headers["Accept-Encoding"] = "identity"  # else the bytes are not those that were published
+        session.headers["Accept-Encoding"] = "identity"  # else the bytes are not the published ones
         running = [pool.submit(fetch, file, folder, session, bar, stop) for file in missing]
         try:
             for future in as_completed(running):
                 future.result()
-        except BaseException:  # of the keyboard, too
+        except BaseException:  # KeyboardInterrupt, too
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
@@ -250,7 +270,7 @@ def fetch(file: File, folder: Path, session: requests.Session, bar: tqdm, stop: 
     """Download one file beside its place, check it, and put it or what it holds there.
 
     Raises:
-        DownloadError: the server does not give it, or it is not what was published.
+        DownloadError: the server refuses it, or it is not what was published.
     """
     part = folder / f"{file.path}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -264,8 +284,8 @@ def fetch(file: File, folder: Path, session: requests.Session, bar: tqdm, stop: 
             failures = 0 if _size(part) > size else failures + 1
             if failures > len(WAITS):
                 raise DownloadError(
-                    f"{urlsplit(file.url).netloc} does not give {file.path} ({_reason(error)}). "
-                    "What has arrived is kept: call again later."
+                    f"{urlsplit(file.url).netloc} does not deliver {file.path} ({_reason(error)}). "
+                    "What has arrived is kept; try again later."
                 ) from error
             time.sleep(WAITS[max(failures - 1, 0)])
     if not stop.is_set():
@@ -281,12 +301,12 @@ def _receive(file: File, part: Path, session: requests.Session, bar: tqdm, stop:
     if have and tag.exists():
         headers["If-Range"] = tag.read_text()
     with session.get(file.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # nothing after what is there: it is whole, or not what it was
+        if response.status_code == 416:  # the file ends where ours does, or has changed
             if response.headers.get("Content-Range") == f"bytes */{have}":
                 return
             part.unlink()
         if 400 <= response.status_code < 500 and response.status_code not in (408, 416, 429):
-            raise DownloadError(f"{file.url} is not given: {response.status_code} {response.reason}.")
+            raise DownloadError(f"{file.url} is refused: {response.status_code} {response.reason}.")
         response.raise_for_status()
         goes_on = response.status_code == 206
         if (etag := response.headers.get("ETag", "W/")).startswith("W/"):  # a weak one does not name bytes
@@ -314,7 +334,7 @@ def _check(file: File, part: Path) -> None:
             wrong = f"has the {algorithm} {found}, not {published}"
     if wrong:
         part.unlink()
-        raise DownloadError(f"{file.url} {wrong} as published. It was deleted: call again.")
+        raise DownloadError(f"{file.url} {wrong} as published. It was deleted; try again.")
 
 
 def _put(part: Path, place: Path) -> None:
@@ -328,7 +348,7 @@ def _put(part: Path, place: Path) -> None:
         except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
             part.unlink()
             raise DownloadError(
-                f"{place.name} cannot be unpacked ({error}). It was deleted: call again."
+                f"{place.name} cannot be unpacked ({error}). It was deleted; try again."
             ) from error
         Path(scratch, "content").rename(place)
     part.unlink()
@@ -352,7 +372,7 @@ def _place(file: File, folder: Path) -> Path:
 
 def _refuse_escape(path: str) -> None:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise DownloadError(f"What arrived would be written outside its folder, to {path!r}: it is refused.")
+        raise DownloadError(f"The archive would write outside its folder, to {path!r}, so it is refused.")
 
 
 def _get(url: str) -> requests.Response:
@@ -377,4 +397,4 @@ def _reason(error: Exception) -> str:
         return "the connection breaks off"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
-    return "it is not in the form that was expected"
+    return "it has an unexpected form"

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from data_prep import captions, charts
 from data_prep.egemaps import CACHE, OpenSmileMissing, cached_egemaps
 from data_prep.feature_map import place_clips, score_neighbours
+from data_prep.languages import language_name
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.dataset import open_dataset, read_clip
 from speech_emotion.palette import emotion_colour
@@ -29,8 +30,11 @@ from speech_emotion.plotting import plot_views
 
 TEMPLATE = Path(__file__).parent / "explore.html"
 DPI = 130
-COLUMNS = ["emotion", "corpus", "speaker", "gender", "channel", "statement", "duration", "sha256"]
+COLUMNS = [
+    "emotion", "corpus", "speaker", "gender", "language", "channel", "statement", "duration", "sha256"
+]  # fmt: skip
 FEWEST_ON_A_MAP = 4  # t-SNE needs as many clips
+MOST_OF_A_CORPUS = 300  # on the map: openSMILE takes a second of one core for 20 clips
 
 
 class Picture(NamedTuple):
@@ -52,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     pictures = [*picture_counts(clips), *picture_examples(rows, clips)]
     note = ""
     try:
-        pictures += picture_map(rows, clips)
+        pictures += picture_map(rows, clips, args.map_clips)
     except OpenSmileMissing as error:
         note = f"The map of the clips is left out. {error}"
         print(note)
@@ -72,6 +76,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "dataset", nargs="?", default="data/emotion", help="folder or hub id (default: %(default)s)"
     )
     parser.add_argument(
+        "--map_clips",
+        type=int,
+        default=MOST_OF_A_CORPUS,
+        help="clips of each corpus on the map, drawn at random (default: %(default)s)",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         default=Path("outputs/explore"),
@@ -81,7 +91,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def read_table(dataset: DatasetDict) -> tuple[Dataset, pd.DataFrame]:
-    """Join the splits, and lay out what is known of each clip as a table in the same order.
+    """Join the splits, and return what is known of each clip as a table in the same order.
 
     Raises:
         ValueError: the dataset was not made by `data_prep`, or holds no clip.
@@ -96,9 +106,10 @@ def read_table(dataset: DatasetDict) -> tuple[Dataset, pd.DataFrame]:
     clips = rows.select_columns(COLUMNS).to_pandas()
     labels = rows.features["emotion"].names
     clips["emotion"] = pd.Categorical.from_codes(clips["emotion"], labels)
-    splits = np.repeat(list(dataset), [len(own) for own in dataset.values()])
+    splits = np.repeat(list(dataset), [len(its) for its in dataset.values()])
     clips["split"] = pd.Categorical(splits, list(dataset))
     clips["gender"] = clips["gender"].fillna(captions.NOT_STATED)
+    clips["language"] = clips["language"].map(language_name, na_action=None)
     return rows, clips
 
 
@@ -107,6 +118,7 @@ def picture_counts(clips: pd.DataFrame) -> list[Picture]:
     return [
         Picture("emotions", "Emotions", charts.plot_emotions(clips), captions.describe_emotions(clips)),
         Picture("corpora", "Corpora", charts.plot_corpora(clips), captions.describe_corpora(clips)),
+        Picture("languages", "Languages", charts.plot_languages(clips), captions.describe_languages(clips)),
         Picture("grid", "Emotions in each corpus", charts.plot_grid(clips), captions.describe_grid(clips)),
         Picture("genders", "Genders", charts.plot_genders(clips), captions.describe_genders(clips)),
         Picture("speakers", "Speakers", charts.plot_speakers(clips), captions.describe_speakers(clips)),
@@ -149,10 +161,23 @@ def picture_examples(rows: Dataset, clips: pd.DataFrame) -> list[Picture]:
     return pictures
 
 
-def picture_map(rows: Dataset, clips: pd.DataFrame) -> list[Picture]:
-    """Draw the map of the clips, where there are enough for one."""
-    if len(clips) < FEWEST_ON_A_MAP:
+def choose_for_map(clips: pd.DataFrame, most: int) -> np.ndarray:
+    """Choose labelled clips for the map: of each corpus at most so many, those with the smallest sha256.
+
+    Returns:
+        Their positions in the table, in its order.
+    """
+    table = clips.reset_index(drop=True)
+    labelled = table[table["emotion"].notna()]
+    return np.sort(labelled.sort_values("sha256").groupby("corpus").head(most).index.to_numpy())
+
+
+def picture_map(rows: Dataset, clips: pd.DataFrame, most: int) -> list[Picture]:
+    """Draw the map of the clips, at most so many of each corpus, where there are enough for one."""
+    chosen = choose_for_map(clips, most)
+    if len(chosen) < FEWEST_ON_A_MAP:
         return []
+    rows, clips = rows.select(chosen), clips.iloc[chosen].reset_index(drop=True)
     features = cached_egemaps(rows, CACHE)
     method = f"t-SNE of {features.shape[1]} standardised eGeMAPS features, {len(clips):,} clips"
     figure = charts.plot_map(clips, place_clips(features), method)
@@ -171,7 +196,7 @@ def write_page(name: str, clips: pd.DataFrame, pictures: list[Picture], note: st
         buffer = io.BytesIO()
         picture.figure.savefig(buffer, dpi=DPI)
         (output / f"{picture.name}.png").write_bytes(buffer.getvalue())
-        blocks.append(lay_out(picture, buffer.getvalue()))
+        blocks.append(render_picture(picture, buffer.getvalue()))
     links = "".join(f"<a href='#{escape(item.name)}'>{escape(item.title)}</a>" for item in pictures)
     page = Template(TEMPLATE.read_text()).substitute(
         title=escape(f"The dataset {name}"), summary=escape(captions.describe_dataset(clips)), links=links,
@@ -182,8 +207,8 @@ def write_page(name: str, clips: pd.DataFrame, pictures: list[Picture], note: st
     return path
 
 
-def lay_out(picture: Picture, png: bytes) -> str:
-    """Lay out one picture with its heading and text."""
+def render_picture(picture: Picture, png: bytes) -> str:
+    """Render one picture with its heading and text as HTML."""
     # 75 px an inch keep its ticks readable.
     least = round(75 * picture.figure.get_figwidth())
     return (

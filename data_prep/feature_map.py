@@ -1,4 +1,4 @@
-"""How clips lie to one another in the space of eGeMAPS features: a map, and the figures that back it."""
+"""Which clips sound alike by their eGeMAPS features: a map, and the figures that back it."""
 
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def place_clips(features: np.ndarray) -> np.ndarray:
 
 
 def score_neighbours(features: np.ndarray, clips: pd.DataFrame) -> Neighbours | None:
-    """Ask how well a clip's nearest neighbours tell its corpus, and how well its emotion.
+    """Measure how well a clip's nearest neighbours tell its corpus, and how well its emotion.
 
     Args:
         features: shape [clips, features].

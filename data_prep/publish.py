@@ -1,7 +1,7 @@
 """Publish a prepared dataset: sharded Parquet, its card, and how it was prepared.
 
-What a corpus's licence lets nobody pass on stays here: in a public dataset its rows have no audio. Nor have
-those of recordings of your own, of whose licence nothing is known.
+A public dataset has no audio of a corpus that nobody may pass on, and none of recordings of your own, of
+whose licence nothing is known; their rows are there all the same.
 """
 
 import json
@@ -18,12 +18,15 @@ from datasets.table import InMemoryTable
 
 from data_prep.build import REPORT
 from data_prep.corpora import CORPORA
+from data_prep.languages import LANGUAGES
+from data_prep.licences import licence_of
 from speech_emotion.hub import publish_folder
 from speech_emotion.labels import POLICY
 
 CARD_TEMPLATE = Path(__file__).parent / "dataset_card.md"
 SHARD_BYTES = 400_000_000  # what a shard holds before compression
 ROW_GROUP = 100  # rows that a reader who streams takes at once, some megabytes
+NO_LABEL = -1
 SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K"}
 
 
@@ -33,20 +36,20 @@ def publish(source: Path, name: str, private: bool) -> str:
     Args:
         source: the folder that `build_dataset` made.
         name: its id on the hub.
-        private: whether only its owner sees it; only then has every row its audio.
+        private: whether only its owner sees it; only then does every row have its audio.
 
     Returns:
-        Where it is to be seen.
+        Its address.
 
     Raises:
-        PublishError: the hub cannot be reached or does not take it.
+        PublishError: the hub cannot be reached or refuses it.
     """
     with tempfile.TemporaryDirectory() as scratch:
         return publish_folder(stage(source, Path(scratch), name, private), name, "dataset", private)
 
 
 def stage(source: Path, folder: Path, name: str, private: bool) -> Path:
-    """Lay out on disk what is published: `data/*.parquet`, `README.md` and `preparation.json`.
+    """Write what is published to disk: `data/*.parquet`, `README.md` and `preparation.json`.
 
     The same dataset always becomes the same bytes.
 
@@ -75,12 +78,12 @@ def stage(source: Path, folder: Path, name: str, private: bool) -> Path:
 
 
 def may_be_passed_on(corpus: str) -> bool:
-    """Whether a corpus's licence lets anyone publish its clips as they are in the dataset."""
-    return corpus in CORPORA and CORPORA[corpus].REDISTRIBUTABLE
+    """Return whether anyone may publish a corpus's clips as they are in the dataset."""
+    return licence_of(corpus).redistributable
 
 
 def withhold_audio(rows: Dataset) -> Dataset:
-    """Give the rows with null for the audio that may not be passed on."""
+    """Return the rows, with null for the audio that may not be passed on."""
     table = rows.with_format("arrow")[:]
     allowed = pa.array([may_be_passed_on(corpus) for corpus in table["corpus"].to_pylist()])
     audio = pc.if_else(allowed, table["audio"], pa.scalar(None, table["audio"].type))
@@ -95,11 +98,13 @@ def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> s
     )
     labels = next(iter(dataset.values())).features["emotion"].names
     present = sorted(set(clips["corpus"]), key=lambda corpus: (corpus not in CORPORA, corpus))
+    notes = [note for corpus in present if (note := licence_of(corpus).note)]
     return Template(CARD_TEMPLATE.read_text()).substitute(
         name=name,
         size_category=next(
             (word for most, word in SIZE_CATEGORIES.items() if len(clips) < most), "100K<n<1M"
         ),
+        languages="\n".join(f"  - {code}" for code in sorted(_languages(clips))),
         data_files="\n".join(f"      - split: {split}\n        path: data/{split}-*" for split in dataset),
         clips=f"{len(clips):,}",
         hours=f"{clips['duration'].sum() / 3600:.1f}",
@@ -108,7 +113,9 @@ def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> s
         corpora=", ".join(map(_title, present)),
         scheme=report["scheme"],
         labels=", ".join(labels),
-        counts=_table(["corpus", "split", *labels, "all"], _count(clips, present, labels)),
+        language_list=", ".join(_languages(clips).values()),
+        counts=_table(["corpus", "split", *labels, "no label", "all"], _count(clips, present, labels)),
+        notes="\n".join(f"- {note}" for note in [*notes, *report.get("warnings", [])]),
         policy=_table(["corpus's word", report["scheme"], "why"], _policy(report["scheme"], clips)),
         heard=(
             "For CREMA-D the word is what most listeners heard, not what the actor meant."
@@ -117,7 +124,7 @@ def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> s
         ),
         splits=_describe_splits(report),
         licences=_table(
-            ["corpus", "licence", "audio in a public copy"], [_licence(each) for each in present]
+            ["corpus", "licence", "it allows", "audio in a public copy"], [_licence(each) for each in present]
         ),
         withheld=_describe_audio(present, private),
         citations="\n\n".join(CORPORA[corpus].CITATION for corpus in present if corpus in CORPORA),
@@ -125,7 +132,13 @@ def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> s
 
 
 def _title(corpus: str) -> str:
-    return CORPORA[corpus].NAME if corpus in CORPORA else corpus
+    return licence_of(corpus).title
+
+
+def _languages(clips: pd.DataFrame) -> dict[str, str]:
+    """Return the languages by code, without the codes for several, unknown and none."""
+    codes = sorted({str(tag).partition("-")[0] for tag in clips["language"].dropna()})
+    return {code: LANGUAGES.get(code, code) for code in codes if code not in ("mul", "und", "zxx")}
 
 
 def _count(clips: pd.DataFrame, corpora: list[str], labels: list[str]) -> list[list]:
@@ -133,7 +146,7 @@ def _count(clips: pd.DataFrame, corpora: list[str], labels: list[str]) -> list[l
     for corpus in corpora:
         for split, some in clips[clips["corpus"] == corpus].groupby("split", sort=False):
             counts = some["emotion"].value_counts()
-            each = [counts.get(index, 0) for index in range(len(labels))]
+            each = [counts.get(index, 0) for index in (*range(len(labels)), NO_LABEL)]
             rows.append([_title(corpus), split, *each, len(some)])
     return rows
 
@@ -141,16 +154,15 @@ def _count(clips: pd.DataFrame, corpora: list[str], labels: list[str]) -> list[l
 def _policy(scheme: str, clips: pd.DataFrame) -> list[list[str]]:
     words = set(clips["source_emotion"])
     for corpus in set(clips["corpus"]) & set(CORPORA):
-        words |= set(CORPORA[corpus].EMOTIONS.values())  # those that were left out, too
+        words |= set(CORPORA[corpus].EMOTIONS.values())  # also those that are left out
     rules = (rule for rule in POLICY.values() if rule.word in words)
     return [[rule.word, getattr(rule, scheme) or "left out", rule.why] for rule in rules]
 
 
 def _licence(corpus: str) -> list[str]:
-    if corpus not in CORPORA:
-        return [corpus, "not stated", "no"]
-    facts = CORPORA[corpus]
-    return [f"[{facts.NAME}]({facts.HOMEPAGE})", facts.LICENSE, "yes" if facts.REDISTRIBUTABLE else "no"]
+    facts = licence_of(corpus)
+    title = f"[{facts.title}]({facts.homepage})" if facts.homepage else facts.title
+    return [title, facts.licence, facts.allows, "yes" if facts.redistributable else "no"]
 
 
 def _describe_audio(corpora: list[str], private: bool) -> str:
@@ -161,7 +173,7 @@ def _describe_audio(corpora: list[str], private: bool) -> str:
         return "This copy has the audio of every row. Do not make it public: the table says no."
     return (
         f"In this copy the rows of {', '.join(withheld)} have no audio (`null`). Whoever has the recordings "
-        "makes the whole dataset of them with `python -m data_prep`."
+        "can make the whole dataset with `python -m data_prep`."
     )
 
 
@@ -173,7 +185,10 @@ def _describe_splits(report: dict) -> str:
             f"{made}**Speakers leak**: the same voices are in training and test, so figures measured on "
             "these splits are too good, and say nothing about voices that a model has not heard."
         )
-    return f"{made}No speaker is in two splits."
+    return (
+        f"{made}No speaker is in two of training, validation and test. A split `aside`, where there is one, "
+        "neither trains nor tests: it holds clips without a label and corpora with nearly one label."
+    )
 
 
 def _table(head: list[str], rows: list[list]) -> str:

@@ -28,12 +28,13 @@ EMOTIONS = {
     "sleepy": "#2f7ba6",
 }
 
-# Paul Tol's "muted", colour-blind safe as well, so that a corpus is never mistaken for an emotion.
-_MUTED = (
+# Paul Tol's "muted" and "light", both colour-blind safe, so that a corpus is never mistaken for an emotion.
+_CORPORA = (
     "#332288", "#ddcc77", "#cc6677", "#44aa99", "#aa4499", "#117733", "#882255", "#88ccee", "#999933",
+    "#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#99ddff", "#44bb99", "#bbcc33", "#aaaa00", "#dddddd",
 )  # fmt: skip
 
-SHADES = (INK, "#8b99b5", "#ccd3e0")  # up to three kinds of anything else: splits, genders
+SHADES = (INK, "#8b99b5", "#ccd3e0", "#d9c7a3")  # up to four kinds of anything else: splits, genders
 DENSITY = LinearSegmentedColormap.from_list("density", ["#ffffff", "#2a78b5"])
 
 
@@ -43,5 +44,5 @@ def emotion_colour(label: str) -> str:
 
 
 def corpus_colours(corpora: list[str]) -> dict[str, str]:
-    """Give each corpus a colour, in the order given; after nine they repeat."""
-    return {corpus: _MUTED[index % len(_MUTED)] for index, corpus in enumerate(corpora)}
+    """Return a colour for each corpus, in the order given; after 18 they repeat."""
+    return {corpus: _CORPORA[index % len(_CORPORA)] for index, corpus in enumerate(corpora)}

@@ -7,8 +7,9 @@ A corpus module has these names:
 - `fits(path, match)` is there where another corpus has names of the same form. It returns whether the codes of
   this name can be of this corpus; `data_prep.find` decides by all names of a folder.
 - `EMOTIONS` maps its codes to words of the label policy.
-- `NAME`, `HOMEPAGE`, `LICENSE`, `CITATION` (BibTeX) and `REDISTRIBUTABLE` (whether anyone may publish its audio
-  as it is in the dataset) are for the dataset's card and for publishing.
+- `NAME`, `HOMEPAGE`, `LICENSE`, `ALLOWS` (what the licence allows, in plain words), `CITATION` (BibTeX) and
+  `REDISTRIBUTABLE` (whether anyone may publish its audio as it is in the dataset) are for the dataset's card and
+  for publishing.
 
 A further corpus is one more module and one more row here.
 """

@@ -13,6 +13,7 @@ from data_prep.schema import Clip, lookup
 NAME = "ASED"
 HOMEPAGE = "https://github.com/Ethio2021/ASED_V1"
 LICENSE = "none stated, openly distributed"
+ALLOWS = "nothing stated"
 REDISTRIBUTABLE = False  # without a licence, nobody may pass it on
 CITATION = """\
 @article{retta2023ased,

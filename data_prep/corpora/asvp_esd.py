@@ -14,6 +14,7 @@ from data_prep.schema import Clip, lookup
 NAME = "ASVP-ESD"
 HOMEPAGE = "https://zenodo.org/records/7132783"
 LICENSE = "footage of third parties"
+ALLOWS = "nothing stated; the footage belongs to its makers"
 REDISTRIBUTABLE = False  # those who cut it from films and shows cannot allow it
 CITATION = """\
 @dataset{landry2020asvpesd,

@@ -13,6 +13,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "BanglaSER"
 HOMEPAGE = "https://data.mendeley.com/datasets/t9h6p943xy/5"
 LICENSE = "CC BY 4.0"
+ALLOWS = "any use, with attribution"
 REDISTRIBUTABLE = True  # converted, too: with attribution
 CITATION = """\
 @article{das2022banglaser,

@@ -14,6 +14,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "BanglaSER extension"
 HOMEPAGE = banglaser.HOMEPAGE
 LICENSE = "none stated"
+ALLOWS = "nothing stated"
 REDISTRIBUTABLE = False  # without a licence, nobody may pass it on
 CITATION = banglaser.CITATION
 

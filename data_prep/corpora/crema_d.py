@@ -16,6 +16,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "CREMA-D"
 HOMEPAGE = "https://github.com/CheyneyComputerScience/CREMA-D"
 LICENSE = "Open Database License"
+ALLOWS = "any use; adaptations of the database under the same licence"
 REDISTRIBUTABLE = True  # with attribution, under the same licence
 CITATION = """\
 @article{cao2014cremad,

@@ -12,6 +12,7 @@ from data_prep.schema import Clip, lookup
 NAME = "EMO-DB"
 HOMEPAGE = "http://emodb.bilderbar.info/"
 LICENSE = "none stated, openly distributed"
+ALLOWS = "nothing stated"
 REDISTRIBUTABLE = False  # without a licence, nobody may pass it on
 CITATION = """\
 @inproceedings{burkhardt2005emodb,

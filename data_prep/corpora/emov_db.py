@@ -12,6 +12,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "EmoV-DB"
 HOMEPAGE = "https://openslr.org/115/"
 LICENSE = "non-commercial use"
+ALLOWS = "non-commercial use"
 REDISTRIBUTABLE = False  # its terms speak of use, not of passing it on
 CITATION = """\
 @article{adigwe2018emovdb,

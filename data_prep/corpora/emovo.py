@@ -12,6 +12,7 @@ from data_prep.schema import Clip, lookup
 NAME = "EMOVO"
 HOMEPAGE = "http://voice.fub.it/activities/corpora/emovo/index.html"
 LICENSE = "none stated, openly distributed"
+ALLOWS = "nothing stated"
 REDISTRIBUTABLE = False  # without a licence, nobody may pass it on
 CITATION = """\
 @inproceedings{costantini2014emovo,

@@ -12,6 +12,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "EYASE"
 HOMEPAGE = "https://doi.org/10.1016/j.specom.2020.04.005"
 LICENSE = "none stated; footage of third parties"
+ALLOWS = "nothing stated; the footage belongs to its makers"
 REDISTRIBUTABLE = False  # the series belongs to its makers
 CITATION = """\
 @article{abdelhamid2020eyase,

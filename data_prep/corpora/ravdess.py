@@ -12,6 +12,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "RAVDESS"
 HOMEPAGE = "https://zenodo.org/records/1188976"
 LICENSE = "CC BY-NC-SA 4.0"
+ALLOWS = "non-commercial use; adaptations under the same licence"
 REDISTRIBUTABLE = True  # converted, too: with attribution, not for money, under the same licence
 CITATION = """\
 @article{livingstone2018ravdess,

@@ -12,6 +12,7 @@ from data_prep.schema import Clip, Rejected, lookup
 NAME = "SAVEE"
 HOMEPAGE = "http://kahlan.eps.surrey.ac.uk/savee/"
 LICENSE = "research only"
+ALLOWS = "research; nothing passed on"
 REDISTRIBUTABLE = False  # its site gives it to people who register
 CITATION = """\
 @techreport{jackson2014savee,

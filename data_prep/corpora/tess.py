@@ -13,7 +13,8 @@ from data_prep.schema import Clip, lookup
 NAME = "TESS"
 HOMEPAGE = "https://doi.org/10.5683/SP2/E8H2MF"
 LICENSE = "CC BY-NC-ND 4.0"
-# The licence allows a change of format, but trimming is not needed for one, so a clip here is a derivative.
+ALLOWS = "non-commercial use; no adaptations passed on"
+# The licence allows a change of format, but a resampled clip may be a derivative.
 REDISTRIBUTABLE = False
 CITATION = """\
 @data{pichorafuller2020tess,

@@ -12,6 +12,7 @@ from data_prep.schema import Clip, lookup
 NAME = "TurEV-DB"
 HOMEPAGE = "https://github.com/Xeonen/TurEV-DB"
 LICENSE = "CC BY-NC-ND 4.0"
+ALLOWS = "non-commercial use; no adaptations passed on"
 REDISTRIBUTABLE = False  # resampled and converted clips may be derivatives, which the licence forbids to share
 CITATION = """\
 @inproceedings{canpolat2020turev,

@@ -12,6 +12,7 @@ from conftest import voice, write_wav
 
 from data_prep import download
 from data_prep.build import find_clips
+from data_prep.corpora import CORPORA
 from data_prep.download import File, fetch_all
 from data_prep.download import main as run
 
@@ -123,7 +124,7 @@ def test_a_connection_that_drops_goes_on_where_it_stopped(archive, big, tmp_path
 def test_a_second_call_goes_on_with_what_the_first_left(archive, big, tmp_path):
     archive.drop_after = [300_000, 0, 0, 0]
     with pytest.raises(
-        download.DownloadError, match=r"does not give a/big.bin \(.*\). What has arrived is kept"
+        download.DownloadError, match=r"does not deliver a/big.bin \(.*\). What has arrived is kept"
     ):
         fetch_all([big], tmp_path)
     left = (tmp_path / "a" / "big.bin.part").stat().st_size
@@ -178,13 +179,13 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(archive, big, tm
     archive.statuses = [503, 429]
     fetch_all([big], tmp_path)
     assert len(archive.requests) == 3
-    with pytest.raises(download.DownloadError, match="/gone is not given: 404 Not Found"):
+    with pytest.raises(download.DownloadError, match="/gone is refused: 404 Not Found"):
         fetch_all([File(f"{archive.url}/gone", "gone")], tmp_path)
     assert len(archive.requests) == 4
 
 
 def test_no_connection_is_a_sentence(archive, tmp_path):
-    with pytest.raises(download.DownloadError, match=r"127.0.0.1:9 does not give x \(no connection\)"):
+    with pytest.raises(download.DownloadError, match=r"127.0.0.1:9 does not deliver x \(no connection\)"):
         fetch_all([File("http://127.0.0.1:9/x", "x")], tmp_path)
 
 
@@ -263,16 +264,22 @@ def test_each_corpus_becomes_a_folder_that_the_build_recognises(archive, tmp_pat
     monkeypatch.setattr(download, "GITHUB_ARCHIVE", f"{archive.url}/crema.tar.gz")
     monkeypatch.setattr(download, "GITHUB_MEDIA", f"{archive.url}/media")
     monkeypatch.setattr(download, "GITHUB_RAW", f"{archive.url}/raw")
-    corpora = ["ravdess", "crema_d", "tess", "emov_db", "asvp_esd"]
-    with pytest.raises(SystemExit, match="register: do so at http://kahlan"):
-        run(["savee", *corpora, "--to", str(tmp_path)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "ASVP-ESD",
-        "CREMA-D",
-        "EmoV-DB",
-        "RAVDESS",
-        "TESS",
-    ]
+    whole = {
+        "EMO_DB": zipped({"wav/03a01Fa.wav": sound}),
+        "EMOVO": zipped({"EMOVO/f1/gio-f1-b1.wav": sound}),
+        "BANGLASER": zipped({"BanglaSER/Actor 33/03-01-03-02-03-02-33.wav": sound}),
+        "ASED": tarred({"ASED_V1-main/05Angry/a5-01-02-01-37.wav": sound}),
+        "TUREV_DB": tarred({"TurEV-DB-master/Sound Source/Sad/1157_hl_acik.wav": sound}),
+    }
+    for constant, body in whole.items():
+        archive.files[f"/{constant}"] = body
+        monkeypatch.setattr(download, constant, f"{archive.url}/{constant}")
+    corpora = [name for name in CORPORA if name not in download.BY_HAND]
+    with pytest.raises(
+        SystemExit, match=r"(?s)register: do so at http://kahlan.*EYASE has no public address"
+    ):
+        run(["savee", *corpora, "eyase", "--to", str(tmp_path)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CORPORA[name].NAME for name in corpora)
     clips, skipped = find_clips(tmp_path)
     assert {clip.corpus for clip in clips} == set(corpora)
     assert {clip.channel for clip in clips if clip.corpus == "ravdess"} == {"speech", "song"}
@@ -284,7 +291,12 @@ def test_each_corpus_becomes_a_folder_that_the_build_recognises(archive, tmp_pat
     archive.requests.clear()
     run([*corpora, "--to", str(tmp_path)])
     assert not archive.requests
-    assert capsys.readouterr().out.count("is there already") == 5
+    assert capsys.readouterr().out.count("is there already") == 10
+
+
+def test_every_corpus_has_an_address_or_says_how_to_get_it():
+    assert set(CORPORA) == set(download.SOURCES) | set(download.BY_HAND)
+    assert not set(download.SOURCES) & set(download.BY_HAND)
 
 
 def test_a_listing_that_is_none_is_a_sentence(archive, tmp_path, monkeypatch):
@@ -305,7 +317,7 @@ def test_ctrl_c_is_a_sentence_and_keeps_what_arrived(archive, big, tmp_path, mon
     archive.drop_after = [300_000]
     monkeypatch.setitem(download.SOURCES, "tess", lambda: [big])
     monkeypatch.setattr(download, "as_completed", interrupt)
-    with pytest.raises(SystemExit, match="call again to go on"):
+    with pytest.raises(SystemExit, match="the same command continues"):
         run(["tess", "--to", str(tmp_path)])
     monkeypatch.undo()
     monkeypatch.setitem(download.SOURCES, "tess", lambda: [big])

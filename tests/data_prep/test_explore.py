@@ -8,15 +8,21 @@ from conftest import voice, write_wav
 from data_prep import __main__ as command_line
 from data_prep import charts, explore
 from data_prep.build import build_dataset
-from data_prep.captions import describe_emotions, describe_grid, describe_map, describe_speakers
+from data_prep.captions import (
+    describe_emotions,
+    describe_grid,
+    describe_languages,
+    describe_map,
+    describe_speakers,
+)
 from data_prep.egemaps import OpenSmileMissing
-from data_prep.explore import choose_examples, read_table
+from data_prep.explore import choose_examples, choose_for_map, read_table
 from data_prep.feature_map import score_neighbours
 from speech_emotion.dataset import open_dataset
 from speech_emotion.labels import SCHEMES
 from speech_emotion.palette import EMOTIONS
 
-COUNTS = {"emotions", "corpora", "grid", "genders", "speakers", "splits", "durations"}
+COUNTS = {"emotions", "corpora", "languages", "grid", "genders", "speakers", "splits", "durations"}
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def table(**columns) -> pd.DataFrame:
     """A table of clips: what is not given is the same for all."""
     size = len(next(iter(columns.values())))
     facts = {"emotion": "sad", "corpus": "savee", "speaker": "savee-DC", "gender": "male", "split": "train"}
-    facts |= {"channel": "speech", "statement": "1", "duration": 2.0}
+    facts |= {"language": "English", "channel": "speech", "statement": "1", "duration": 2.0}
     clips = pd.DataFrame(facts | {"sha256": [f"{index:02}" for index in range(size)]} | columns)
     labels = list(SCHEMES["core8"])
     return clips.astype({"emotion": pd.CategoricalDtype(labels), "split": "category"})
@@ -105,17 +111,44 @@ def test_examples_are_one_voice_saying_one_thing_where_it_can_be():
 
 
 def test_every_speaker_of_the_whole_corpora_has_a_column():
-    sizes = {"asvp_esd": 130, "crema_d": 91, "emov_db": 4, "ravdess": 24, "savee": 4, "tess": 2}
+    sizes = {"asvp_esd": 104, "crema_d": 91, "emov_db": 4, "ravdess": 24, "savee": 4, "tess": 2}
     speakers = [(corpus, f"{corpus}-{number:03}") for corpus, size in sizes.items() for number in range(size)]
     clips = table(corpus=[corpus for corpus, _ in speakers], speaker=[name for _, name in speakers])
     figure = charts.plot_speakers(clips)
     labels = [label.get_text() for axes in figure.axes for label in axes.get_xticklabels()]
     assert len(labels) == sum(sizes.values())
+    assert not any(" of " in axes.get_title(loc="left") for axes in figure.axes)
     for axes in figure.axes:
         box = axes.get_position()
         assert box.x0 >= 0
         assert box.x1 <= 1
         assert box.y0 > 0
+
+
+def test_of_very_many_speakers_those_with_the_most_clips_are_drawn():
+    names = [f"emogator-{number:03}" for number in range(356)]
+    names += names[200:]
+    figure = charts.plot_speakers(table(corpus=["emogator"] * len(names), speaker=names))
+    labels = [label.get_text() for axes in figure.axes for label in axes.get_xticklabels()]
+    assert len(labels) == charts.MOST_SPEAKERS
+    assert min(labels) >= "200"
+    assert figure.axes[0].get_title(loc="left") == "emogator, 104 of 356 speakers"
+
+
+def test_the_map_has_at_most_so_many_clips_of_a_corpus_and_none_without_a_label():
+    clips = table(corpus=["savee"] * 5 + ["tess"] * 2 + ["talk"], emotion=["sad"] * 7 + [None])
+    assert list(choose_for_map(clips, 3)) == [0, 1, 2, 5, 6]
+
+
+def test_languages_are_named_and_those_of_one_corpus_told():
+    clips = table(
+        language=["English", "English", "Turkish"],
+        corpus=["savee", "tess", "turev_db"],
+        duration=[3600.0] * 3,
+    )
+    text = describe_languages(clips)
+    assert "English has 67% of 3.0 hours." in text
+    assert "From one corpus only: Turkish" in text
 
 
 def test_captions_say_what_the_table_holds():

@@ -122,9 +122,11 @@ def test_the_card_says_what_is_in_it(small_dataset, tmp_path):
     assert header["task_categories"] == ["audio-classification"]
     assert header["size_categories"] == ["n<1K"]
     assert [file["split"] for file in header["configs"][0]["data_files"]] == ["train", "validation", "test"]
-    assert "| SAVEE | train | 0 | 0 | 0 | 0 | 2 | 0 | 2 | 0 | 4 |" in card
-    assert "| sadness | sad | the noun for sad (SAVEE)" in card
-    assert "No speaker is in two splits." in card
+    assert "| SAVEE | train | 0 | 0 | 0 | 0 | 2 | 0 | 2 | 0 | 0 | 4 |" in card
+    assert header["language"] == ["en"]
+    assert "| research only | research; nothing passed on | no |" in card
+    assert "| sadness | sad | the noun for sad (SAVEE" in card
+    assert "No speaker is in two of training, validation and test." in card
     assert "the rows of SAVEE have no audio" in card
     assert "@article{livingstone2018ravdess," in card
     assert "CREMA-D" not in card.partition("## Licences")[2].partition("## Limits")[0]
@@ -142,7 +144,7 @@ def test_recordings_of_your_own_are_published_in_private_only(small_corpora, tmp
         rows = [row for shard in shards for row in shard.to_pylist() if row["corpus"] == "mine"]
         assert len(rows) == 1
         assert sum(row["audio"] is not None for row in rows) == number
-        assert "| mine | not stated | no |" in (folder / "README.md").read_text()
+        assert "| mine | not stated | nothing stated | no |" in (folder / "README.md").read_text()
 
 
 def test_the_card_warns_of_splits_that_leak(small_dataset, tmp_path):
@@ -158,6 +160,31 @@ def test_every_corpus_says_how_to_cite_it_and_whether_it_may_be_passed_on(corpus
     assert corpus.NAME
     assert corpus.HOMEPAGE.startswith("http")
     assert corpus.LICENSE
+    assert corpus.ALLOWS
     assert isinstance(corpus.REDISTRIBUTABLE, bool)
     assert corpus.CITATION.startswith("@")
     assert corpus.CITATION.count("{") == corpus.CITATION.count("}")
+
+
+def test_the_card_warns_of_labels_from_pictures_and_of_nearly_one_label(small_corpora, tmp_path):
+    lines = ["path,emotion,speaker,dialogue"]
+    for number, emotion in enumerate(("joy", "sadness", "anger", "fear")):
+        write_wav(tmp_path / f"{number}.wav", voice(seed=60 + number))
+        lines.append(f"{number}.wav,{emotion},joey,1")
+    (tmp_path / "MELD.csv").write_text("\n".join(lines))
+    (tmp_path / "calls.csv").write_text("path,emotion,speaker\ncall.wav,angry,ann\n")
+    write_wav(tmp_path / "call.wav", voice(seed=70))
+    build_dataset(
+        small_corpora,
+        tmp_path / "out",
+        own_sources=[tmp_path / "MELD.csv", tmp_path / "calls.csv"],
+        workers=1,
+    )
+    (tmp_path / "staged").mkdir()
+    card = (
+        stage(tmp_path / "out", tmp_path / "staged", "you/emotion", private=False) / "README.md"
+    ).read_text()
+    assert "MELD's labels were given with picture and words" in card
+    assert "| [MELD](https://affective-meld.github.io/) | GPL-3.0; footage of third parties |" in card
+    assert "calls has nearly one label: 100% of its 1 clips are angry" in card
+    assert "A split `aside`" in card

@@ -12,10 +12,10 @@ import pytest
 from conftest import ROOT, voice, write_wav
 from datasets import load_from_disk
 
-from data_prep import build, spool
+from data_prep import build, decode_cache
 from data_prep.build import build_dataset
 from data_prep.checks import check_audio
-from data_prep.spool import open_spool
+from data_prep.decode_cache import open_cache
 
 
 def start(corpora: Path, output: Path, *arguments, **options) -> subprocess.Popen:
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_in_a_sentence_and_keeps_what_is_decoded(many_corpora, tmp_p
     assert len(lines(output)) > 30
 
 
-@pytest.mark.parametrize("limit", [60_000, 900_000], ids=["spool", "dataset"])
+@pytest.mark.parametrize("limit", [60_000, 900_000], ids=["cache", "dataset"])
 def test_a_full_disk_ends_in_a_sentence_and_leaves_the_dataset_before(limit, small_corpora, tmp_path):
     output = tmp_path / "emotion"
     build_dataset(small_corpora, output, workers=1)
@@ -151,7 +151,7 @@ def test_a_place_that_cannot_be_written_is_named(small_corpora, tmp_path):
 
 
 def test_two_runs_do_not_share_an_output(small_corpora, tmp_path):
-    with open_spool(tmp_path / ".emotion.partial", {}):
+    with open_cache(tmp_path / ".emotion.partial", {}):
         code, errors = finish(start(small_corpora, tmp_path / "emotion"))
     assert code == 1
     assert "Another run is at work" in errors
@@ -190,11 +190,11 @@ def counted(tmp_path):
 
 
 def test_only_what_changed_is_decoded_again(counted, tmp_path, monkeypatch):
-    monkeypatch.setattr(spool, "_check_all", lambda paths, check, workers: map(check, paths))
+    monkeypatch.setattr(decode_cache, "_check_all", lambda paths, check, workers: map(check, paths))
     files, check, asked = counted
 
     def fill(settings):
-        with open_spool(tmp_path / "spool", settings) as opened:
+        with open_cache(tmp_path / "cache", settings) as opened:
             results = opened.fill(files, check)
             return {path.stem: opened.read(stored) for path, stored in results.items()}
 
@@ -258,3 +258,45 @@ def test_reasons_are_counted_in_the_report(many_corpora, unbroken):
     report = json.loads(unbroken["preparation.json"])
     assert report["counts"] == {"This file is not audio, or it is damaged beyond reading.": 1}
     assert [skip["path"] for skip in report["skipped"]] == ["03-01-01-01-01-02-01.wav"]
+
+
+def test_shards_merge_into_the_same_bytes_and_nothing_is_decoded_twice(
+    many_corpora, unbroken, tmp_path, monkeypatch
+):
+    output = tmp_path / "emotion"
+    for number in (1, 3):
+        process = start(many_corpora, output, "--shard", f"{number}/3", "--workers", 1)
+        printed, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+    assert "Shard 3 of 3: 80 recordings decoded, 0 of them refused." in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".emotion.shard-1-of-3",
+        ".emotion.shard-3-of-3",
+    ]
+    asked = []
+
+    def check_all(paths, check, workers):
+        asked.extend(paths)
+        return map(check, paths)
+
+    monkeypatch.setattr(decode_cache, "_check_all", check_all)
+    build_dataset(many_corpora, output)
+    assert len(asked) == 80  # those of the second shard
+    assert contents(output) == unbroken
+    assert [path.name for path in tmp_path.iterdir()] == ["emotion"]
+
+
+def test_a_shard_of_other_settings_is_refused_by_name(small_corpora, tmp_path):
+    output = tmp_path / "emotion"
+    assert finish(start(small_corpora, output, "--shard", "1/2", "--trim_db", 30))[0] == 0
+    code, errors = finish(start(small_corpora, output))
+    assert code == 1
+    assert ".emotion.shard-1-of-2 was made with other settings" in errors
+    assert (tmp_path / ".emotion.shard-1-of-2").exists()
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "-1/2"])
+def test_a_shard_that_cannot_be_is_a_sentence(text, small_corpora, tmp_path):
+    code, errors = finish(start(small_corpora, tmp_path / "emotion", f"--shard={text}"))
+    assert code == 2
+    assert "is not K/N with K from 1 to N" in errors

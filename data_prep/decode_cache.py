@@ -1,7 +1,8 @@
-"""Decoded clips on disk while a dataset is made, so that a run that was cut off goes on where it stopped.
+"""A cache of decoded clips, so that an interrupted run of the preparation continues where it stopped.
 
-Two files that only grow: `clips` holds one FLAC after another, and `index.jsonl` says where each lies, or why
-its file was refused. A clip is written before its line, so a line vouches for its clip however the run ended.
+It has two files that only grow. `clips` holds one FLAC after another; `index.jsonl` has a line for each
+recording with the position of its FLAC, or the reason why it was refused. A clip is written before its line,
+so every whole line has its clip, whenever the run ended.
 """
 
 import fcntl
@@ -24,14 +25,21 @@ from data_prep.checks import Checked
 from speech_emotion.audio.decoding import limit_ffmpeg_memory
 
 BATCH = 16  # files that a worker takes at a time
-AHEAD = 4  # batches per worker under way; more would only fill memory where the disk is slow
+AHEAD = 4  # batches per worker in flight; more would only fill memory where the disk is slow
 
 Check = Callable[[Path], Checked | str]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A clip in the spool: the SHA-256 of its samples, its duration, and where its FLAC lies."""
+    """A clip in the cache.
+
+    Attributes:
+        sha256: of its samples.
+        seconds: its duration.
+        offset: position of its FLAC in the file, in bytes.
+        size: length of its FLAC, in bytes.
+    """
 
     sha256: str
     seconds: float
@@ -39,22 +47,22 @@ class Stored:
     size: int
 
 
-class Spool:
-    """The clips decoded so far; `open_spool` makes it."""
+class DecodeCache:
+    """The clips decoded so far; `open_cache` makes it."""
 
     def __init__(self, index: BinaryIO, clips: BinaryIO, known: dict[tuple, Stored | str]):
         self._index, self._clips, self._known = index, clips, known
 
     def fill(self, paths: list[Path], check: Check, workers: int | None = None) -> dict[Path, Stored | str]:
-        """Check every file that no run before has checked as it is now.
+        """Check every file that no earlier run has checked in its present state.
 
         Args:
             paths: the files.
-            check: gives a clip, or the reason why its file is refused; runs in other processes.
-            workers: how many of them; by default one per core.
+            check: returns a clip, or the reason why its file is refused; runs in other processes.
+            workers: the number of processes; by default one per core.
 
         Returns:
-            For every file where its clip is stored, or the reason why it is not.
+            For every file its clip's place in the cache, or the reason why it has none.
         """
         stamps = {path: _stamp(path) for path in paths}
         results = {path: self._known.get(stamp) for path, stamp in stamps.items()}
@@ -65,8 +73,31 @@ class Spool:
             results[path] = self._keep(stamps[path], result)
         return results
 
+    def absorb(self, folder: Path, settings: dict) -> None:
+        """Copy what the cache in another folder has decoded, as of a shard.
+
+        Args:
+            folder: the cache; it stays as it is.
+            settings: as for `open_cache`.
+
+        Raises:
+            ValueError: it was made with other settings.
+        """
+        with (folder / "index.jsonl").open("rb") as index, (folder / "clips").open("rb") as clips:
+            if index.readline() != _header(settings):
+                raise ValueError(
+                    f"{folder} was made with other settings or versions: make this shard again, or delete it."
+                )
+            for stamp, result in _read_entries(index, clips.seek(0, os.SEEK_END)).items():
+                if stamp in self._known:
+                    continue
+                if isinstance(result, Stored):
+                    clips.seek(result.offset)
+                    result = Checked(clips.read(result.size), result.sha256, result.seconds)
+                self._known[stamp] = self._keep(stamp, result)
+
     def read(self, stored: Stored) -> bytes:
-        """Give the FLAC of a clip."""
+        """Return the FLAC of a clip."""
         self._clips.seek(stored.offset)
         return self._clips.read(stored.size)
 
@@ -86,18 +117,18 @@ class Spool:
 
 
 @contextmanager
-def open_spool(folder: Path, settings: dict) -> Iterator[Spool]:
-    """Open a folder's spool, for one run at a time.
+def open_cache(folder: Path, settings: dict) -> Iterator[DecodeCache]:
+    """Open a folder's cache, for one run at a time.
 
     Args:
         folder: made where it is missing.
-        settings: everything besides the files that results depend on; what was made with others is dropped.
+        settings: everything besides the files that results depend on; clips of other settings are dropped.
 
     Yields:
-        The spool with what an earlier run left in it.
+        The cache with the clips of earlier runs.
 
     Raises:
-        ValueError: another run is at it.
+        ValueError: another run has it open.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "index.jsonl").open("a+b") as index, (folder / "clips").open("a+b") as clips:
@@ -105,35 +136,48 @@ def open_spool(folder: Path, settings: dict) -> Iterator[Spool]:
             fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise ValueError(f"Another run is at work in {folder}; wait for it to end.") from error
-        yield Spool(index, clips, _resume(index, clips, settings))
+        yield DecodeCache(index, clips, _resume(index, clips, settings))
 
 
 def _resume(index: BinaryIO, clips: BinaryIO, settings: dict) -> dict[tuple, Stored | str]:
-    known = {}
     there = clips.seek(0, os.SEEK_END)
-    header = json.dumps(settings).encode() + b"\n"
     index.seek(0)
-    if index.readline() != header:
+    if index.readline() != _header(settings):
         index.truncate(0)
         clips.truncate(0)
-        index.write(header)
+        index.write(_header(settings))
         index.flush()
-        return known
+        return {}
+    known = _read_entries(index, there)
+    index.truncate(index.tell())
+    return known
+
+
+def _header(settings: dict) -> bytes:
+    return json.dumps(settings).encode() + b"\n"
+
+
+def _read_entries(index: BinaryIO, there: int) -> dict[tuple, Stored | str]:
+    """Read the lines of an index whose clips are among the first `there` bytes, up to the last whole one.
+
+    An interrupted run can leave half a line at the end.
+    """
+    known = {}
     whole = index.tell()
     for line in iter(index.readline, b""):
-        if not line.endswith(b"\n"):  # cut off while it was written
-            index.truncate(whole)
+        if not line.endswith(b"\n"):
             break
         whole = index.tell()
         entry = json.loads(line)
         result = Stored(**entry["stored"]) if "stored" in entry else entry["refused"]
         if isinstance(result, str) or result.offset + result.size <= there:
             known[tuple(entry["file"])] = result
+    index.seek(whole)
     return known
 
 
 def _stamp(path: Path) -> tuple:
-    """What tells a file from the one that lay there before; of a missing file its path alone."""
+    """Return what changes when a file is replaced: path, size and time; of a missing file its path alone."""
     try:
         facts = path.stat()
     except (OSError, ValueError):  # ValueError: a zero byte in its name
@@ -157,7 +201,7 @@ def _check_batch(check: Check, paths: list[Path]) -> list[Checked | str]:
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, end with it even where it is killed, and limit what a file may allocate."""
+    """Leave Ctrl-C to the parent, end when it ends, even killed, and limit what a file may allocate."""
     limit_ffmpeg_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=lambda: (parent_process().join(), os._exit(1)), daemon=True).start()

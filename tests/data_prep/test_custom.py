@@ -1,23 +1,17 @@
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import soundfile
-from conftest import ROOT, voice, write_wav
+from command_line import prepare
+from conftest import voice, write_wav
 from datasets import Audio, ClassLabel, Dataset, Features, Value, config, load_from_disk
 
 from data_prep import build
 from data_prep.__main__ import print_notes
 from data_prep.build import build_dataset, find_own
-from data_prep.own import export_dataset, parse_source, read_source
-
-
-def prepare(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "data_prep", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+from data_prep.custom import export_dataset, parse_source, read_source
 
 
 def write_table(path: Path, text: str) -> Path:
@@ -246,8 +240,7 @@ def test_a_column_that_a_hub_dataset_lacks_is_a_sentence(columns, message, parqu
         export_dataset(str(parquet_dataset), tmp_path / "export", **columns)
 
 
-def test_the_command_reads_a_hub_dataset_and_leaves_nothing_behind(parquet_dataset, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+def test_the_command_reads_a_hub_dataset_and_leaves_nothing_behind(parquet_dataset, tmp_path):
     result = prepare("--hub_dataset", parquet_dataset, "--output", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     assert labelled(load_from_disk(tmp_path / "out")) == {("someone-unknown", "happy")}
@@ -261,3 +254,125 @@ def test_a_dataset_that_is_not_there_is_a_sentence(tmp_path):
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert result.stderr.startswith(f"The dataset '{tmp_path / 'empty'}' cannot be opened")
+
+
+def test_columns_that_the_dataset_lacks_are_kept_as_json(tmp_path):
+    table = write_table(
+        tmp_path / "MELD.csv",
+        "path,emotion,source_emotion,speaker,language,dialogue,utterance,mood\n"
+        "1.wav,happy,joy,MELD-joey,en,7,3,bright\n2.wav,neutral,,Ross,en,,,\n",
+    )
+    (one, two), skipped = find_own([parse_source(f"meld={table}")])
+    assert not skipped
+    assert (one.speaker, one.source_emotion, one.policy_word) == ("meld-joey", "joy", "happy")
+    assert (one.dialogue, json.loads(one.extra)) == ("meld-7", {"utterance": "3", "mood": "bright"})
+    assert (two.speaker, two.source_emotion, two.dialogue, two.extra) == ("meld-Ross", "neutral", None, None)
+
+
+def test_a_published_word_that_the_policy_lacks_is_kept_beside_its_label(tmp_path):
+    write_wav(tmp_path / "1.wav", voice())
+    table = write_table(tmp_path / "ko.csv", "path,emotion,source_emotion,speaker\n1.wav,happy,기쁨,a\n")
+    dataset, _ = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
+    row = dataset["train"].remove_columns("audio")[0]
+    assert (row["source_emotion"], row["emotion"]) == (
+        "기쁨",
+        dataset["train"].features["emotion"].str2int("happy"),
+    )
+
+
+def test_facts_of_a_whole_table_are_set_on_the_command_line(small_corpora, tmp_path):
+    for number, sound in enumerate((voice(seed=80), voice(seed=81), voice(seed=82))):
+        write_wav(tmp_path / f"{number}.wav", sound)
+    bursts = write_table(
+        tmp_path / "bursts.csv", "path,emotion,speaker,language\n0.wav,happy,a,\n1.wav,sad,b,fr\n"
+    )
+    talk = write_table(tmp_path / "talk.csv", "path,speaker,dialogue,text\n2.wav,a,9,well then\n")
+    arguments = ["--corpora", small_corpora, "--own", f"laughs={bursts}", "--unlabelled", talk]
+    arguments += [
+        "--set",
+        "laughs.channel=nonspeech",
+        "--set",
+        "laughs.language=zxx",
+        "--set",
+        "talk.language=en",
+    ]
+    result = prepare(*arguments, "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    dataset = load_from_disk(tmp_path / "out").remove_columns("audio")
+    train = [row for row in dataset["train"] if row["corpus"] == "laughs"]
+    assert {(row["channel"], row["language"]) for row in train} == {("nonspeech", "zxx"), ("nonspeech", "fr")}
+    (plain,) = dataset["aside"]
+    assert (plain["corpus"], plain["emotion"], plain["source_emotion"]) == ("talk", -1, None)
+    assert (plain["dialogue"], plain["extra"], plain["language"]) == ("talk-9", '{"text": "well then"}', "en")
+    assert "no label" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("mine.mood=high", "not NAME.COLUMN=VALUE with a column of age, agreement, channel"),
+        ("mine", "not NAME.COLUMN=VALUE"),
+        ("yours.language=en", "--set names yours; the tables given are called mine."),
+    ],
+)
+def test_a_fact_that_cannot_be_set_is_a_sentence(argument, message, tmp_path):
+    table = write_table(tmp_path / "mine.csv", "path,emotion\n")
+    result = prepare("--own", table, "--set", argument, "--output", tmp_path / "out")
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("argument", ["ravdes=.", "ravdess=nowhere", "ravdess"])
+def test_a_corpus_that_cannot_be_named_so_is_a_sentence(argument, small_corpora, tmp_path):
+    result = prepare("--corpora", small_corpora, "--corpus", argument, "--output", tmp_path / "out")
+    assert result.returncode == 1
+    assert "is not NAME=FOLDER" in result.stderr
+
+
+def test_a_channel_that_is_none_is_refused(tmp_path):
+    table = write_table(tmp_path / "mine.csv", "path,emotion,channel\na.wav,sad,radio\n")
+    _, (skip,) = find_own([parse_source(str(table))])
+    assert skip.reason == "its channel 'radio' is none of speech, song, nonspeech"
+
+
+def test_a_table_without_emotions_is_refused_with_the_way_to_bring_it_in(tmp_path):
+    table = write_table(tmp_path / "talk.csv", "path,speaker\na.wav,x\n")
+    with pytest.raises(
+        ValueError, match=r"no column emotion, only path, speaker[.] A table without emotions comes in with"
+    ):
+        find_own([parse_source(str(table))])
+    (clip,), _ = find_own([parse_source(str(table), labelled=False)])
+    assert clip.source_emotion is None
+
+
+def test_recordings_without_speakers_test_beside_other_corpora(small_corpora, tmp_path):
+    for number, emotion in enumerate(("happy", "sad", "angry")):
+        write_wav(tmp_path / "mine" / emotion / f"{number}.wav", voice(seed=90 + number))
+    arguments = ("--corpora", small_corpora, "--own", tmp_path / "mine", "--output", tmp_path / "out")
+    result = prepare(*arguments)
+    assert "mine only tests; --train mine trains on it." in result.stdout
+    found = {split: set(rows["corpus"]) for split, rows in load_from_disk(tmp_path / "out").items()}
+    assert "mine" in found["test"]
+    assert "mine" not in found["train"] | found["validation"]
+    assert prepare(*arguments, "--train", "mine").returncode == 0
+    found = {split: set(rows["corpus"]) for split, rows in load_from_disk(tmp_path / "out").items()}
+    assert "mine" in found["train"]
+    assert "mine" not in found["test"] | found["validation"]
+
+
+def test_a_set_of_nearly_one_label_is_set_aside_with_a_warning(small_corpora, tmp_path):
+    for number in range(3):
+        write_wav(tmp_path / f"{number}.wav", voice(seed=100 + number))
+    rows = "".join(f"{number}.wav,angry,ann{number}\n" for number in range(3))
+    table = write_table(tmp_path / "calls.csv", f"path,emotion,speaker\n{rows}")
+    arguments = ("--corpora", small_corpora, "--own", table, "--output", tmp_path / "out")
+    result = prepare(*arguments)
+    assert (
+        "Warning: calls has nearly one label: 100% of its 3 clips are angry (1.0 labels in effect, 2.0 in the other "
+        "corpora). A classifier would learn the label from its microphone. It is set aside; --train calls trains on it."
+    ) in result.stdout
+    assert set(load_from_disk(tmp_path / "out")["aside"]["corpus"]) == {"calls"}
+    result = prepare(*arguments, "--train", "calls")
+    assert "It trains all the same." in result.stdout
+    assert "calls" in load_from_disk(tmp_path / "out")["train"]["corpus"]
