@@ -1,1 +1,1 @@
-"""Six emotion corpora on disk become one Hugging Face dataset: `python -m data_prep --help`."""
+"""Turns emotion corpora on disk into one Hugging Face dataset: `python -m data_prep --help`."""

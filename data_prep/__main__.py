@@ -42,11 +42,11 @@ from data_prep.splits import PROTOCOLS
 from speech_emotion.hub import PublishError
 from speech_emotion.labels import SCHEMES
 
-# What may stand first on the command line in place of the build's options, and the module whose main it runs:
-# imported only then, because pictures need torch, which takes seconds and memory that decoding does not.
+# Subcommands and their modules. They are imported only when called, because pictures need torch, which takes
+# seconds and memory that decoding does not need.
 COMMANDS = {"download": "data_prep.download", "explore": "data_prep.explore"}
 
-UNTOUCHED = "A dataset made before is as it was; the same command goes on from what is decoded."
+UNTOUCHED = "An older dataset there is unchanged; the same command continues with the clips decoded so far."
 
 
 def main() -> None:
@@ -59,10 +59,10 @@ def main() -> None:
 
 
 def build() -> None:
-    """Build the dataset, and publish it where that is asked."""
+    """Build the dataset, and publish it with --push_to_hub."""
     args = parse_args()
     if args.private and not args.push_to_hub:
-        raise SystemExit("--private says how to publish: it goes with --push_to_hub NAME.")
+        raise SystemExit("--private goes with --push_to_hub NAME.")
     if args.corpora and not args.corpora.is_dir():
         raise SystemExit(
             f"There is no folder {args.corpora}. Unpack the corpora there, or name another folder."
@@ -171,7 +171,7 @@ def parse_args() -> argparse.Namespace:
         help=f"how to split: {'; '.join(f'{name}: {what}' for name, what in PROTOCOLS.items())} "
         "(default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of what is held out (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of what the splits draw (default: %(default)s)")
     parser.add_argument(
         "--shard", type=parse_shard, metavar="K/N",
         help="only decode the Kth of N equal shares, on this machine; the same command without --shard then "
@@ -181,11 +181,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--push_to_hub", metavar="NAME", help="publish as this dataset of the hub, too")
     parser.add_argument(
         "--private", action="store_true",
-        help="publish for your eyes only, and so with the audio that may not be passed on",
+        help="publish where only you see it, with the audio that may not be passed on",
     )  # fmt: skip
     parser.add_argument(
         "--strict", action="store_true",
-        help="write nothing where a recording is rejected for its audio, or has two labels; names that no "
+        help="write nothing where the audio of a recording is refused, or has two labels; names that no "
         "corpus claims, labels outside the scheme, and doubles of which one is kept are no error",
     )  # fmt: skip
     parser.add_argument(
@@ -220,7 +220,7 @@ def run_shard(args: argparse.Namespace, sources: list[Source], named: dict[Path,
 
 
 def print_skipped(skipped: list[Skipped], most: int = 20) -> None:
-    """Print how many files were left out for which reason, and the first of them."""
+    """Print the number of files left out for each reason, and the first of them."""
     print(f"Skipped: {len(skipped)} files (all of them in preparation.json)")
     for reason, count in count_reasons(skipped).items():
         print(f"  {count:5d}  {reason}")

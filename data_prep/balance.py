@@ -66,7 +66,7 @@ def find_one_sided(rows: Sequence) -> dict[str, OneSided]:
         rows: labelled clips, each with `corpus`, `speaker` and `emotion`.
 
     Returns:
-        By corpus what is one-sided about it; corpora about which nothing is are left out.
+        The findings by corpus; corpora that are not one-sided are left out.
     """
     corpora: dict[str, dict[str, Counter]] = defaultdict(lambda: defaultdict(Counter))
     for row in rows:

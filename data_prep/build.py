@@ -1,4 +1,4 @@
-"""From folders of recordings to one speaker-disjoint `DatasetDict`, with a reason for every file left out."""
+"""Builds one `DatasetDict` from folders of recordings, with a reason for every file left out."""
 
 import hashlib
 import io
@@ -41,14 +41,14 @@ class Skipped:
     lost: bool = False  # a recording at fault, which --strict does not accept
 
     def seen_from(self, folders: Iterable[Path]) -> "Skipped":
-        """Shorten the path where it lies under one of the folders."""
+        """Return the same with a path relative to the folder that holds it, where one does."""
         under = (self.path.relative_to(folder) for folder in folders if self.path.is_relative_to(folder))
         return replace(self, path=next(under, self.path))
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A clip whose audio passed every check, its label, and where its audio is stored."""
+    """A clip whose audio passed every check, its label, and the place of its audio in the cache."""
 
     clip: Clip
     label: str
@@ -172,7 +172,7 @@ def build_dataset(
         ValueError: no usable recording, one that `strict` does not accept, a table that cannot be read, a
             protocol that these clips do not allow, windows too short, or something else in the way of the
             output.
-        OSError: no room for the dataset, or no permission. What was decoded stays for the next run.
+        OSError: no room for the dataset, or no permission. The decoded clips stay for the next run.
     """
     if output.exists() and any(output.iterdir()) and not (output / REPORT).exists():
         raise ValueError(f"{output} holds something else than a dataset made here, so it is not replaced.")
@@ -273,7 +273,12 @@ def gather(
     crema_d_label: str,
     named: Mapping[Path, str] | None = None,
 ) -> tuple[list[Clip], dict[str, str], list[Skipped]]:
-    """Find the clips that have a label in the scheme, their labels by the clips' ids, and what has none."""
+    """Find the clips of corpora and tables.
+
+    Returns:
+        The clips with a label in the scheme and the unlabelled ones, their labels by the clips' ids, and the
+        files left out.
+    """
     clips, skipped = find_clips(root, named) if root else ([], [])
     own_clips, own_skipped = find_own(own_sources)
     labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
@@ -314,8 +319,8 @@ def drop_duplicates(recordings: list[Recording]) -> tuple[list[Recording], list[
 def cut_windows(flac: bytes, seconds: float) -> list[Checked]:
     """Cut a clip into windows side by side.
 
-    A rest shorter than half a window is dropped, a longer one is kept as short as it is. A clip shorter
-    than a window stays as it is.
+    A rest shorter than half a window is dropped, a longer one is a shorter window. A clip shorter than a
+    window stays whole.
 
     Args:
         flac: the clip.
@@ -364,7 +369,7 @@ def find_warnings(rows: Sequence[Row], train_on: Collection[str] = ()) -> list[s
 
 
 def _recover(output: Path, partial_folder: Path) -> None:
-    # After a run that was killed while it replaced the old dataset by the new one.
+    # A run was killed while it replaced the old dataset by the new one.
     replaced = partial_folder / "replaced"
     if replaced.exists() and not output.exists():
         replaced.rename(output)
@@ -413,7 +418,7 @@ def _row(clip: Clip, label: str, sha256: str) -> Row:
 
 def _accept_no_loss(skipped: list[Skipped]) -> None:
     if lost := [f"  {skip.path}: {skip.reason}" for skip in skipped if skip.lost]:
-        headline = f"Nothing is written, as --strict asks: {len(lost)} recordings are at fault."
+        headline = f"Nothing is written because of --strict: {len(lost)} recordings are at fault."
         raise ValueError("\n".join([headline, *lost]))
 
 

@@ -1,4 +1,4 @@
-"""What a recording must be to enter the dataset, and the form in which it does."""
+"""Checks a recording, and brings it into the form that the dataset stores."""
 
 import hashlib
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class Checked:
 
 
 def check_audio(path: Path, trim_db: float | None) -> Checked | str:
-    """Decode a recording, once, and check and trim it.
+    """Decode a recording once, check it and trim it.
 
     Args:
-        path: where the recording is.
+        path: the recording.
         trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
 
     Returns:
-        What enters the dataset, or the reason why nothing does.
+        The form that the dataset stores, or the reason why it is refused.
     """
     try:
         samples, rate = decode_audio(path)
@@ -56,19 +56,20 @@ def check_audio(path: Path, trim_db: float | None) -> Checked | str:
 
 
 def find_fault(samples: np.ndarray) -> str | None:
-    """Say why decoded samples hold no sound, at their own rate: resampling would blur a flat line.
+    """Return why decoded samples hold no sound; None for a sound.
 
-    A flat line is one value throughout, give or take what counts as silence; or more than half of the samples
-    within one 16-bit step of the highest or the lowest, as where clipping has left only a square wave.
+    The samples have their own rate, because resampling would blur a flat line. A flat line is one value
+    throughout, give or take the level of silence, or has more than half of its samples within one 16-bit step
+    of the highest or the lowest value, as where clipping has left only a square wave.
 
     Args:
         samples: shape [n] or [n, channels], floats.
 
     Returns:
-        The reason, or None for a sound.
+        The reason, or None.
     """
     mono = samples.mean(axis=1) if samples.ndim == 2 else samples
-    mono = np.clip(mono, -1, 1)  # what 16 bits can hold of floats beyond full scale
+    mono = np.clip(mono, -1, 1)  # 16 bits hold no floats beyond full scale
     low, high = float(mono.min()), float(mono.max())
     silence = 10 ** (SILENCE_DBFS / 20)
     if max(-low, high) < silence:
@@ -83,5 +84,5 @@ def find_fault(samples: np.ndarray) -> str | None:
 
 
 def pack(pcm: np.ndarray) -> Checked:
-    """Encode shape-[n] 16 kHz int16 samples; FLAC loses none, so the hash is of what it decodes to."""
+    """Encode shape-[n] 16 kHz int16 samples; FLAC is lossless, so the hash fits the decoded samples too."""
     return Checked(encode_flac(pcm), hashlib.sha256(pcm.tobytes()).hexdigest(), pcm.size / SAMPLE_RATE)

@@ -176,11 +176,11 @@ def export_dataset(
     label_column: str | None = None,
     speaker_column: str | None = None,
 ) -> Path:
-    """Write the recordings of a dataset of the hub, all splits together, and a table of them.
+    """Write the recordings of all splits of a dataset of the hub, and a table of them.
 
     Args:
         name: hub id, or a local folder that `datasets.load_dataset` opens.
-        folder: where to write.
+        folder: receives the recordings and the table.
         audio_column: by default the column of audio.
         label_column: by default `emotion` or `label`.
         speaker_column: by default `speaker`, where there is one.
@@ -197,8 +197,8 @@ def export_dataset(
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
         reason = next(iter(str(cause).splitlines()), type(cause).__name__)
         raise ValueError(f"The dataset {name!r} cannot be opened: {reason}") from error
-    asked = {"path": audio_column, "emotion": label_column, "speaker": speaker_column}
-    columns = _choose_columns(name, next(iter(splits.values())).features, asked)
+    named = {"path": audio_column, "emotion": label_column, "speaker": speaker_column}
+    columns = _choose_columns(name, next(iter(splits.values())).features, named)
     recordings = folder / Path(name).name
     recordings.mkdir(parents=True)
     table = recordings.with_name(f"{recordings.name}.jsonl")
@@ -229,18 +229,18 @@ def _read_table(source: Path) -> list[dict]:
     raise ValueError(f"{source} is neither a .csv nor a .jsonl table.")
 
 
-def _choose_columns(name: str, features: Features, asked: dict[str, str | None]) -> dict[str, str]:
-    """Say which column holds what: the audio as `path`, `emotion`, and the facts whose names are known."""
+def _choose_columns(name: str, features: Features, named: dict[str, str | None]) -> dict[str, str]:
+    """Return the column of each fact: the audio as `path`, `emotion`, and columns with the names of facts."""
     audio = [column for column, feature in features.items() if isinstance(feature, Audio)]
     guesses = {"path": audio, "emotion": ["emotion", "label"], "speaker": ["speaker"]}
     columns = {fact: fact for fact in FACTS if fact in features}
     for fact, guessed in guesses.items():
-        wanted = [asked[fact]] if asked[fact] else guessed
+        wanted = [named[fact]] if named[fact] else guessed
         found = [column for column in wanted if column in features]
         if found:
             columns[fact] = found[0]
-        elif asked[fact] or fact != "speaker":
-            what = asked[fact] or {"path": "of audio", "emotion": "emotion or label"}[fact]
+        elif named[fact] or fact != "speaker":
+            what = named[fact] or {"path": "of audio", "emotion": "emotion or label"}[fact]
             raise ValueError(f"The dataset {name!r} has no column {what}, only {', '.join(features)}.")
     return columns
 
@@ -252,7 +252,7 @@ def _text(feature, value) -> str:
 
 
 def _write_audio(audio: dict | None, path: Path) -> Path:
-    """Write a recording as it is encoded; nothing where it is missing, which its decoding then says."""
+    """Write a recording in its encoding; a missing one is not written, and decoding then reports it."""
     audio = audio or {"bytes": None, "path": None}
     source = Path(audio["path"] or path.name)
     path = path.with_name(path.name + source.suffix)

@@ -23,7 +23,7 @@ BLOCK = 256  # clips whose waveforms are in memory together
 
 
 class OpenSmileMissing(ImportError):
-    """openSMILE is not installed; the message is the sentence that says how to install it."""
+    """Raised where openSMILE is not installed; the message is a sentence that tells how to install it."""
 
 
 def egemaps(waveforms: Iterable[np.ndarray], workers: int | None = None) -> np.ndarray:
@@ -46,12 +46,12 @@ def egemaps(waveforms: Iterable[np.ndarray], workers: int | None = None) -> np.n
 
 
 def cached_egemaps(rows: Dataset, cache: Path = CACHE, workers: int | None = None) -> np.ndarray:
-    """Give the features of a dataset's clips; those seen before, in whichever dataset, come from a file.
+    """Return the features of a dataset's clips; those computed before, for any dataset, come from a file.
 
     Args:
         rows: clips with their encoded `audio` and their `sha256`.
         cache: the file, a numpy archive of `sha256` [n] and `features` [n, 88]; made where it is missing. It
-            grows after every block of clips, so an interrupted run goes on where it was.
+            grows after every block of clips, so the next call continues an interrupted one.
         workers: processes; by default one per core.
 
     Returns:

@@ -1,9 +1,9 @@
-"""Write pictures of a prepared dataset, and one page that says how to read them.
+"""Write pictures of a prepared dataset, and one page that explains them.
 
     python -m data_prep explore data/emotion --output outputs/explore
 
 `index.html` holds every picture itself, so it opens anywhere, offline. The map of the clips needs openSMILE
-(the extra `bench`); without it everything else is written.
+(the extra `bench`); without it all other pictures are written.
 """
 
 import argparse
@@ -38,7 +38,7 @@ MOST_OF_A_CORPUS = 300  # on the map: openSMILE takes a second of one core for 2
 
 
 class Picture(NamedTuple):
-    """One picture of the page: its file's name, its heading, the picture, and how to read it."""
+    """One picture of the page: the name of its file, its heading, the picture, and its explanation."""
 
     name: str
     title: str
@@ -114,7 +114,7 @@ def read_table(dataset: DatasetDict) -> tuple[Dataset, pd.DataFrame]:
 
 
 def picture_counts(clips: pd.DataFrame) -> list[Picture]:
-    """Draw how many clips there are of what, and how long they are."""
+    """Draw the numbers of clips and their durations."""
     return [
         Picture("emotions", "Emotions", charts.plot_emotions(clips), captions.describe_emotions(clips)),
         Picture("corpora", "Corpora", charts.plot_corpora(clips), captions.describe_corpora(clips)),

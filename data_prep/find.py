@@ -69,7 +69,7 @@ class Recogniser:
                     self._evidence[folder].add(names[0])
 
     def describe(self, path: Path) -> Clip:
-        """Return what a recording's name says.
+        """Read the facts in a recording's name.
 
         Raises:
             Rejected: no corpus names files so, several do and the folder does not tell which, or the name
@@ -120,11 +120,11 @@ def fitting_corpora(path: Path) -> list[str]:
 
 
 def describe(path: Path, name: str | None = None) -> Clip:
-    """Read what a recording's name says.
+    """Read the facts in a recording's name.
 
     Args:
         path: the recording.
-        name: its corpus; None: the first whose names have this form, so that its rules say what is wrong.
+        name: its corpus; None: the first with names of this form, whose rules then tell what is wrong.
 
     Raises:
         Rejected: the name is not of the corpus's form, or breaks its rules.

@@ -60,7 +60,14 @@ TABLES = {
 
 
 def licence_of(corpus: str) -> Licence:
-    """Return what is known of a corpus's licence; of recordings of your own nothing is."""
+    """Return a corpus's licence; that of recordings of your own is not known."""
     return (
         PUBLISHED.get(corpus) or TABLES.get(corpus) or Licence(corpus, None, "not stated", "nothing stated")
     )
+
+
+def licence_row(corpus: str) -> list[str]:
+    """Return a corpus's line of a table: name, licence, what that allows, whether audio is published."""
+    facts = licence_of(corpus)
+    title = f"[{facts.title}]({facts.homepage})" if facts.homepage else facts.title
+    return [title, facts.licence, facts.allows, "yes" if facts.redistributable else "no"]

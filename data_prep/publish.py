@@ -19,7 +19,7 @@ from datasets.table import InMemoryTable
 from data_prep.build import REPORT
 from data_prep.corpora import CORPORA
 from data_prep.languages import LANGUAGES
-from data_prep.licences import licence_of
+from data_prep.licences import licence_of, licence_row
 from speech_emotion.hub import publish_folder
 from speech_emotion.labels import POLICY
 
@@ -124,7 +124,8 @@ def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> s
         ),
         splits=_describe_splits(report),
         licences=_table(
-            ["corpus", "licence", "it allows", "audio in a public copy"], [_licence(each) for each in present]
+            ["corpus", "licence", "it allows", "audio in a public copy"],
+            [licence_row(each) for each in present],
         ),
         withheld=_describe_audio(present, private),
         citations="\n\n".join(CORPORA[corpus].CITATION for corpus in present if corpus in CORPORA),
@@ -157,12 +158,6 @@ def _policy(scheme: str, clips: pd.DataFrame) -> list[list[str]]:
         words |= set(CORPORA[corpus].EMOTIONS.values())  # also those that are left out
     rules = (rule for rule in POLICY.values() if rule.word in words)
     return [[rule.word, getattr(rule, scheme) or "left out", rule.why] for rule in rules]
-
-
-def _licence(corpus: str) -> list[str]:
-    facts = licence_of(corpus)
-    title = f"[{facts.title}]({facts.homepage})" if facts.homepage else facts.title
-    return [title, facts.licence, facts.allows, "yes" if facts.redistributable else "no"]
 
 
 def _describe_audio(corpora: list[str], private: bool) -> str:

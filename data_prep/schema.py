@@ -1,4 +1,4 @@
-"""What one recording is (`Clip`), and the columns of the dataset made from it."""
+"""The facts of one recording (`Clip`), and the columns of the dataset."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from datasets import Audio, ClassLabel, Features, Value
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.labels import SCHEMES
 
-# Where one utterance is published in several encodings, the first of these wins.
+# Of one utterance in several encodings, the first of these is kept.
 EXTENSIONS = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
 
 
@@ -21,7 +21,7 @@ class Clip:
     """The facts of one recording, as its corpus's names and tables state them; None: not stated.
 
     Attributes:
-        path: where the recording is.
+        path: the recording.
         id: unique across corpora; two files with one id are the same utterance in two encodings.
         corpus: a key of `data_prep.corpora.CORPORA`, or the name of a source of your own.
         speaker: unique across corpora, as in `ravdess-01`.
@@ -30,13 +30,13 @@ class Clip:
         age: in years.
         intensity: the corpus's own word.
         channel: `speech`, `song` or `nonspeech`.
-        statement: what is said, or its number in the corpus.
+        statement: the words, or their number in the corpus.
         language: BCP 47 tag, as in `en` or `ar-EG`; `mul` several, `und` not known, `zxx` no words.
         perceived_emotion: the word most listeners chose, several joined by `:` where they tied.
         agreement: share of listeners who chose it, 0 to 1.
         dialogue: the conversation that the recording is part of, unique across corpora.
         extra: further columns of a table of your own, as a JSON object.
-        policy_word: the row of the label policy that gives the label, where it is not `source_emotion`.
+        policy_word: the row of the label policy for the label, where it is not `source_emotion`.
     """
 
     path: Path

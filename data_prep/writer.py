@@ -1,4 +1,4 @@
-"""Rows become the folder that `datasets.load_from_disk` opens, the same bytes for the same rows.
+"""Writes rows as the folder that `datasets.load_from_disk` opens; the same rows give the same bytes.
 
 The rows stream into one Arrow file per split. `Dataset.from_generator` and `save_to_disk` would write them
 twice, map the whole dataset into memory in between, and stamp it with random fingerprints.
@@ -20,8 +20,8 @@ def write_dataset(folder: Path, splits: dict[str, Iterable[dict]], columns: Feat
     """Write splits, one after another.
 
     Args:
-        folder: where to; must not exist.
-        splits: by name the rows, in the form in which Arrow stores each column.
+        folder: the new folder; must not exist.
+        splits: rows by split, in the form in which Arrow stores each column.
         columns: the columns of every split.
     """
     folder.mkdir()
@@ -31,7 +31,7 @@ def write_dataset(folder: Path, splits: dict[str, Iterable[dict]], columns: Feat
         _write_table(tables[split], rows, columns.arrow_schema)
         nothing = InMemoryTable(columns.arrow_schema.empty_table())
         layout[split] = Dataset(nothing, split=split, fingerprint=_fingerprint(tables[split]))
-    # datasets lays out the folder, with splits that are still empty.
+    # datasets makes the folder, with empty splits.
     DatasetDict(layout).save_to_disk(folder, num_shards=dict.fromkeys(layout, 1))
     for split, table in tables.items():
         table.rename(folder / split / "data-00000-of-00001.arrow")
@@ -45,6 +45,6 @@ def _write_table(path: Path, rows: Iterable[dict], schema: pa.Schema) -> None:
 
 
 def _fingerprint(path: Path) -> str:
-    # datasets caches what it derives from a dataset under its fingerprint: other rows must have another.
+    # datasets caches derived data under the fingerprint, so other rows must have another one.
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()

@@ -1,8 +1,8 @@
 """ASED: 65 volunteers speak Amharic sentences in five emotions, no licence stated.
 
-Retta et al. (2023), https://doi.org/10.1145/3529759. A clip is in the corpus where at least five of eight judges
-agreed on its emotion. A name is emotion, sentence, repetition, sex and speaker, as in `a5-01-02-01-37`. Four
-speakers have both sex codes; each clip keeps the code of its own name.
+Retta et al. (2023), https://doi.org/10.1145/3529759. A clip is in the corpus where at least five of eight
+judges agreed on its emotion. A name is emotion, sentence, repetition, sex and speaker, as in
+`a5-01-02-01-37`. Four speakers have both sex codes; each clip keeps the code of its own name.
 """
 
 import re

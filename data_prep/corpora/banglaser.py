@@ -1,8 +1,9 @@
 """BanglaSER: 34 amateurs speak three Bangla sentences in five emotions, CC BY 4.0.
 
-Das et al. (2022), https://doi.org/10.1016/j.dib.2022.108091. A name has the seven codes of a RAVDESS name with
-other meanings: mode, type, emotion, intensity, sentence, repetition, actor (odd: male, even: female). By the
-paper, anger and surprise are always strong, and the other emotions always normal; `fits` tells names apart by it.
+Das et al. (2022), https://doi.org/10.1016/j.dib.2022.108091. A name has the seven codes of a RAVDESS name
+with other meanings: mode, type, emotion, intensity, sentence, repetition, actor (odd: male, even: female). By
+the paper, anger and surprise are always strong, and the other emotions always normal; `fits` tells names
+apart by it.
 """
 
 import re

@@ -1,8 +1,8 @@
 """BanglaSER's extension: 15 more amateurs, disgust and fear only, no licence stated.
 
 Names have the seven codes of BanglaSER (`data_prep/corpora/banglaser.py`): emotion 06 is disgust and 07 fear,
-sentences are 04 and 05, actors 35 and up, and each emotion has three intensities without names. The emotion codes
-are those of the extension's own list; RAVDESS uses 06 for fear and 07 for disgust.
+sentences are 04 and 05, actors 35 and up, and each emotion has three intensities without names. The emotion
+codes are those of the extension's own list; RAVDESS uses 06 for fear and 07 for disgust.
 """
 
 import re

@@ -1,9 +1,10 @@
 """CREMA-D: 91 actors, 12 sentences, the actor's intent and what listeners heard, Open Database License.
 
-Cao et al. (2014), https://doi.org/10.1109/TAFFC.2014.2336244; columns of the tables as its readme defines them.
-A name is actor, sentence, emotion, level. Six published clips are left out (`FAULTS`); `1013_WSI_DIS_XX`, one of
-them, is `1013_WSI_SAD_XX` under another name, which stays. The tables lie beside the recordings or their folders `AudioWAV/`
-and `AudioMP3/`; whichever of them is missing leaves its columns empty.
+Cao et al. (2014), https://doi.org/10.1109/TAFFC.2014.2336244; columns of the tables as its readme defines
+them. A name is actor, sentence, emotion, level. Six published clips are left out (`FAULTS`);
+`1013_WSI_DIS_XX`, one of them, is `1013_WSI_SAD_XX` under another name, which stays. The tables lie beside
+the recordings or their folders `AudioWAV/` and `AudioMP3/`; whichever of them is missing leaves its columns
+empty.
 """
 
 import csv
@@ -90,7 +91,7 @@ def describe(path: Path, match: re.Match) -> Clip:
 
 
 def heard_emotion(clip: Clip) -> str:
-    """Give the word that most listeners chose for the voice alone.
+    """Return the word that most listeners chose for the voice alone.
 
     Raises:
         Rejected: listeners tied, or there are no votes on this clip.
@@ -103,7 +104,7 @@ def heard_emotion(clip: Clip) -> str:
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, str]]:
-    """Read a table that lies in a folder of recordings, or beside it, or in a folder beside it."""
+    """Read a table in a folder of recordings, beside it, or in a folder beside it."""
     for place in (folder, folder.parent):
         for table in sorted([*place.glob("*"), *place.glob("*/*")]):
             if table.name.lower() == name and table.is_file():

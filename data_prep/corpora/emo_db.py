@@ -1,7 +1,7 @@
 """EMO-DB, the Berlin database: ten actors, ten German sentences, seven emotions, free to download.
 
-Burkhardt et al. (2005), http://emodb.bilderbar.info/. A name is speaker, sentence, the first letter of the German
-word for the emotion, and a letter for the version, as in `03a01Fa` (F is Freude, joy).
+Burkhardt et al. (2005), http://emodb.bilderbar.info/. A name is speaker, sentence, the first letter of the
+German word for the emotion, and a letter for the version, as in `03a01Fa` (F is Freude, joy).
 """
 
 import re

@@ -1,7 +1,8 @@
 """EmoV-DB: two women and two men read CMU Arctic sentences in five styles, non-commercial use.
 
 Adigwe et al. (2018), https://arxiv.org/abs/1806.09514. A name is style, session range and sentence number;
-the speaker is a folder above it, `bea/Amused/` or `bea_amused/`.
+the speaker is a folder above it, `bea/Amused/` or `bea_amused/`. Releases spell a style in two ways, and mix
+sampling rates.
 """
 
 import re
@@ -43,7 +44,7 @@ def describe(path: Path, match: re.Match) -> Clip:
     folders = [part for folder in path.parts[-3:-1] for part in folder.lower().split("_")]
     speaker = next((folder for folder in folders if folder in GENDERS), None)
     if speaker is None:
-        raise Rejected("named like an EmoV-DB file, but no folder above it says which speaker")
+        raise Rejected("named like an EmoV-DB file, but no folder above it names the speaker")
     return Clip(
         path=path,
         id=f"emov_db-{speaker}-{match.group()}",

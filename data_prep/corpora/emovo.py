@@ -1,7 +1,7 @@
 """EMOVO: three women and three men act 14 Italian sentences in seven emotions, no licence stated.
 
-Costantini, Iadarola, Paoloni and Todisco (2014), https://aclanthology.org/L14-1478/. A name is emotion, speaker
-(`f1` to `f3` are women, `m1` to `m3` men) and sentence, as in `gio-f1-b1`.
+Costantini, Iadarola, Paoloni and Todisco (2014), https://aclanthology.org/L14-1478/. A name is emotion,
+speaker (`f1` to `f3` are women, `m1` to `m3` men) and sentence, as in `gio-f1-b1`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """EYASE: six actors of an Egyptian television series in four emotions, footage of third parties.
 
-Abdel-Hamid (2020), https://doi.org/10.1016/j.specom.2020.04.005. A name is emotion and number, as in `ang_1`; the
-speaker is the folder, `Female01` to `Male03`.
+Abdel-Hamid (2020), https://doi.org/10.1016/j.specom.2020.04.005. A name is emotion and number, as in `ang_1`;
+the speaker is the folder, `Female01` to `Male03`.
 """
 
 import re

@@ -13,7 +13,7 @@ NAME = "SAVEE"
 HOMEPAGE = "http://kahlan.eps.surrey.ac.uk/savee/"
 LICENSE = "research only"
 ALLOWS = "research; nothing passed on"
-REDISTRIBUTABLE = False  # its site gives it to people who register
+REDISTRIBUTABLE = False  # its site hands it out to people who register
 CITATION = """\
 @techreport{jackson2014savee,
   author      = {Jackson, Philip and Haq, Sanaul},
@@ -42,7 +42,7 @@ def describe(path: Path, match: re.Match) -> Clip:
     speaker, emotion, number = match.groups()
     speaker = speaker or path.parent.name.lower()
     if speaker not in SPEAKERS:
-        raise Rejected("named like a SAVEE file, but neither its name nor its folder says which speaker")
+        raise Rejected("named like a SAVEE file, but neither its name nor its folder names the speaker")
     return Clip(
         path=path,
         id=f"savee-{speaker}_{emotion}{number}",

@@ -1,7 +1,7 @@
 """TurEV-DB: six amateur actors speak 82 Turkish words in four emotions, CC BY-NC-ND 4.0.
 
-Canpolat, Ormanoğlu and Zeyrek (2020), https://aclanthology.org/2020.sltu-1.52/. A name is speaker, emotion and
-word, as in `1157_kz_acik`. The corpus does not state who is a woman or a man.
+Canpolat, Ormanoğlu and Zeyrek (2020), https://aclanthology.org/2020.sltu-1.52/. A name is speaker, emotion
+and word, as in `1157_kz_acik`. The corpus does not state who is a woman or a man.
 """
 
 import re
@@ -13,9 +13,8 @@ NAME = "TurEV-DB"
 HOMEPAGE = "https://github.com/Xeonen/TurEV-DB"
 LICENSE = "CC BY-NC-ND 4.0"
 ALLOWS = "non-commercial use; no adaptations passed on"
-REDISTRIBUTABLE = False  # resampled and converted clips may be derivatives, which the licence forbids to share
-CITATION = """\
-@inproceedings{canpolat2020turev,
+REDISTRIBUTABLE = False  # resampled and converted clips may be derivatives, which the licence forbids to
+share CITATION = """\ @inproceedings{canpolat2020turev,
   author    = {Canpolat, Salih Firat and Ormano{\\u{g}}lu, Zuhal and Zeyrek, Deniz},
   title     = {{Turkish} Emotion Voice Database ({TurEV-DB})},
   booktitle = {Proceedings of the 1st Joint Workshop on Spoken Language Technologies for Under-resourced

@@ -81,10 +81,10 @@ def test_names_are_read_wherever_the_files_lie(path, facts):
             "do not occur together in any corpus",
         ),  # neutral is never strong in RAVDESS
         ("OAF_back_bored.wav", "emotion code 'bored'"),
-        ("XX/a01.wav", "which speaker"),
+        ("XX/a01.wav", "names the speaker"),
         ("1040_ITH_SAD_XX.wav", "known to be bad"),
         ("1001_ABC_SAD_XX.wav", "sentence code 'abc'"),
-        ("nobody/amused_1-15_0001.wav", "which speaker"),
+        ("nobody/amused_1-15_0001.wav", "names the speaker"),
         ("03-01-14-01-02-12-02-01-01-16.wav", "emotion code '14'"),
         ("actor_01/03-01-06-01-02-01-02.wav", "actor 02, but lies in actor_01"),
         ("Actor_12/03-01-06-01-02-03-12.wav", "do not occur together"),
