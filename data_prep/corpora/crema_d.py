@@ -62,9 +62,9 @@ STATEMENTS = {
 }
 KNOWN_BAD = ("1040_ith_sad_xx", "1006_tie_neu_xx", "1013_wsi_dis_xx", "1017_iww_fea_xx")
 SAME_TAKE = ("1067_ieo_dis_lo", "1067_ieo_fea_lo")
-FAULTS = dict.fromkeys(KNOWN_BAD, "one of the four clips known to be bad in the published set") | dict.fromkeys(
-    SAME_TAKE, "two labels: what sounds like one take is published as disgust and as fear"
-)
+FAULTS = dict.fromkeys(
+    KNOWN_BAD, "one of the four clips known to be bad in the published set"
+) | dict.fromkeys(SAME_TAKE, "two labels: what sounds like one take is published as disgust and as fear")
 
 
 def describe(path: Path, match: re.Match) -> Clip:

@@ -13,8 +13,9 @@ NAME = "TurEV-DB"
 HOMEPAGE = "https://github.com/Xeonen/TurEV-DB"
 LICENSE = "CC BY-NC-ND 4.0"
 ALLOWS = "non-commercial use; no adaptations passed on"
-REDISTRIBUTABLE = False  # resampled and converted clips may be derivatives, which the licence forbids to
-share CITATION = """\ @inproceedings{canpolat2020turev,
+REDISTRIBUTABLE = False  # resampled clips may be derivatives, which nobody may share
+CITATION = """\
+@inproceedings{canpolat2020turev,
   author    = {Canpolat, Salih Firat and Ormano{\\u{g}}lu, Zuhal and Zeyrek, Deniz},
   title     = {{Turkish} Emotion Voice Database ({TurEV-DB})},
   booktitle = {Proceedings of the 1st Joint Workshop on Spoken Language Technologies for Under-resourced
@@ -25,7 +26,7 @@ share CITATION = """\ @inproceedings{canpolat2020turev,
 
 PATTERN = re.compile(r"(\d{4})_([a-z]{2})_([a-z]+\d?)")
 
-EMOTIONS = {"hl": "sad", "kz": "angry", "mt": "happy", "sk": "calm"}  # hüzünlü, kızgın, mutlu, sakin
+EMOTIONS = {"hl": "sad", "kz": "angry", "mt": "happy", "sk": "calm"}  # of the Turkish words
 
 
 def describe(path: Path, match: re.Match) -> Clip:
