@@ -413,7 +413,7 @@ def _decode(
 
 
 def _row(clip: Clip, label: str, sha256: str) -> Row:
-    return Row(clip.corpus, clip.speaker, clip.gender, label, sha256, clip.dialogue)
+    return Row(clip.corpus, clip.speaker, clip.gender, label, sha256, clip.dialogue, clip.channel)
 
 
 def _accept_no_loss(skipped: list[Skipped]) -> None:

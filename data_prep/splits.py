@@ -56,6 +56,7 @@ class Row(NamedTuple):
     emotion: str
     sha256: str
     dialogue: str | None = None
+    channel: str = "speech"
 
 
 def _read_folds(corpus: str) -> dict[str, dict[str, str]]:
@@ -319,10 +320,10 @@ def _at_random(rows: Sequence[Row], seed: int, train_on: Collection[str]) -> lis
 
 
 def _draw(rows: Sequence[Row], seed: int, test: float, validation: float) -> list[str]:
-    """Draw a share of the clips of every corpus and emotion; equal recordings stay together."""
+    """Draw a share of the clips of every corpus, channel and emotion; equal recordings stay together."""
     strata = {}
     for row in rows:
-        stratum = (row.corpus, row.emotion)
+        stratum = (row.corpus, row.channel, row.emotion)
         strata[row.sha256] = min(stratum, strata.get(row.sha256, stratum))
     members = defaultdict(list)
     for sha256, stratum in strata.items():

@@ -11,6 +11,7 @@ import soundfile
 from command_line import prepare
 from conftest import ROOT, voice, write_wav
 from datasets import Audio, load_dataset, load_from_disk
+from scipy.signal import resample_poly
 
 from data_prep.build import build_dataset, cut_windows
 from data_prep.checks import pack
@@ -179,6 +180,32 @@ def test_preparing_takes_no_more_than_two_cores_for_90_seconds_on_23_000_clips(c
     started = cpu_seconds()
     dataset, _ = build_dataset(corpora / "TESS", tmp_path / "emotion", workers=1)
     assert (cpu_seconds() - started) / len(dataset["train"]) < 2 * 90 / 23_000
+
+
+def test_a_release_of_emov_db_at_mixed_rates_and_with_styles_spelled_in_two_ways_is_read_alike(tmp_path):
+    names = ("bea/Amused/amused_1-15_0001", "bea_amused/Amused_1-15_0002", "sam/Angry/anger_1-28_0003",
+             "sam_anger/Angry_1-28_0004")  # fmt: skip
+    forms = ((16_000, "PCM_16"), (22_050, "PCM_16"), (44_100, "DOUBLE"), (16_000, "FLOAT"))
+    for number, (name, (rate, subtype)) in enumerate(zip(names, forms, strict=True)):
+        path = tmp_path / "c" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clip = resample_poly(voice(seed=number), rate, 16_000, window=("kaiser", 12.0))
+        soundfile.write(path, clip, rate, subtype=subtype)
+    dataset, skipped = build_dataset(tmp_path / "c", tmp_path / "out", workers=1)
+    assert not skipped
+    rows = dataset["train"].cast_column("audio", Audio(decode=False))
+    found = {row["audio"]["path"][-9:-5]: row for row in rows}
+    assert [found[number]["source_emotion"] for number in sorted(found)] == [
+        "amused",
+        "amused",
+        "anger",
+        "anger",
+    ]
+    assert {row["speaker"] for row in found.values()} == {"emov_db-bea", "emov_db-sam"}
+    for seed, number in enumerate(sorted(found)):
+        audio = read_clip(found[number])
+        assert audio.size == 16_000
+        assert np.corrcoef(audio, voice(seed=seed))[0, 1] > 0.99
 
 
 def test_both_takes_of_two_labels_and_a_silent_clip_of_crema_d_are_left_out(tmp_path):

@@ -354,6 +354,18 @@ def test_random_is_80_20_of_every_emotion_of_every_corpus_and_leaks():
     assert assign_splits(rows, "random", seed=4) != splits
 
 
+def test_random_holds_out_the_same_share_of_speech_and_of_song():
+    rows = [
+        row("ravdess", "01", sha256=f"{channel} {number}")._replace(channel=channel)
+        for channel, count in (("speech", 100), ("song", 50))
+        for number in range(count)
+    ]
+    splits = assign_splits(rows, "random")
+    for channel, expected in (("speech", [70, 10, 20]), ("song", [35, 5, 10])):
+        its = [split for item, split in zip(rows, splits, strict=True) if item.channel == channel]
+        assert [its.count(split) for split in SPLITS] == expected
+
+
 def test_a_recording_of_two_corpora_is_drawn_the_same_in_any_order():
     rows = [
         row(corpus, "x", None, sha256=f"{corpus if number > 9 else 'both'} {number}")
