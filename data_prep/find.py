@@ -13,7 +13,10 @@ def find_recordings(root: Path) -> list[Path]:
     """List the audio files under a folder, each once, in the order of their paths.
 
     Symbolic links are followed. A file or folder that can be reached in several ways is listed once. Hidden
-    files are passed over: a download under way, or what macOS keeps beside a file.
+    files are passed over: a download in progress, or what macOS keeps beside a file.
+
+    Raises:
+        OSError: a folder cannot be read.
     """
     found: dict[str, Path] = {}
     links = []
@@ -34,8 +37,12 @@ def find_recordings(root: Path) -> list[Path]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    def stop(error: OSError) -> None:  # os.walk would pass over a folder that cannot be read
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
     seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=stop, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
