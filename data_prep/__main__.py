@@ -271,8 +271,8 @@ def read_named(texts: list[str]) -> dict[Path, str]:
     """
     named = {}
     for text in texts:
-        name, _, folder = text.partition("=")
-        if name not in CORPORA or not Path(folder).is_dir():
+        name, equals, folder = text.partition("=")
+        if name not in CORPORA or not equals or not Path(folder).is_dir():
             raise ValueError(f"--corpus {text} is not NAME=FOLDER with a folder that is there and a name of "
                              f"{', '.join(CORPORA)}.")  # fmt: skip
         named[Path(folder)] = name

@@ -68,4 +68,5 @@ def describe(path: Path, match: re.Match) -> Clip:
         intensity=lookup(INTENSITIES, intensity, "intensity"),
         channel=lookup(CHANNELS, channel, "channel"),
         statement=statement,
+        language="und",  # the codes for it have changed between releases
     )
