@@ -21,7 +21,7 @@ from speech_emotion.hub import PublishError
 LOAD = """
 import json, sys
 from datasets import Audio, load_dataset
-from speech_emotion.data import open_dataset, read_clip
+from speech_emotion.dataset import open_dataset, read_clip
 
 streamed = load_dataset("you/emotion", streaming=True).cast_column("audio", Audio(decode=False))
 rows = [
