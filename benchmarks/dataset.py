@@ -1,51 +1,27 @@
-"""Describe the prepared dataset, and fill the tables of docs/data.md with what was found.
+"""Describe the prepared dataset: clips, hours, speakers, languages, labels and role of every corpus.
 
-    python benchmarks/dataset.py              # of data/emotion: results/dataset.json and the tables
-    python benchmarks/dataset.py --tables     # the tables alone, from results/dataset.json and the code
+    python benchmarks/dataset.py          # of data/emotion, into results/dataset.json
 
-docs/data.md has the command that makes data/emotion. A table is between `<!-- NAME -->` and `<!-- end -->`.
+docs/data.md has the command that makes data/emotion, and tables of these figures (`make tables`).
 """
 
 import argparse
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 from datasets import load_from_disk
-from record import RESULTS, ROOT, save_result
-
-from data_prep.languages import language_name
-from data_prep.licences import licence_of, licence_row
-from data_prep.splits import FOLDS, HALVES, PROTOCOLS
-from speech_emotion.labels import POLICY, SCHEMES
-
-RESULT = RESULTS / "dataset.json"
-PAGE = ROOT / "docs" / "data.md"
-ROLES = {
-    "folds": "its folds",
-    "train": "trains",
-    "hold out": "speakers held out",
-    "test": "tests",
-    "random": "clips drawn at random",
-    "aside": "set aside",
-}
+from record import RESULTS, save_result
 
 
 def main() -> None:
-    """Measure and write the results and the tables."""
+    """Measure and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("data/emotion"), help="the prepared dataset")
-    parser.add_argument(
-        "--tables", action="store_true", help="only fill the tables, from the results on file"
-    )
-    args = parser.parse_args()
-    if not args.tables:
-        save_result(RESULT, describe(args.data), ["datasets", "numpy", "soundfile", "soxr"])
-    PAGE.write_text(fill(PAGE.read_text(), json.loads(RESULT.read_text())))
+    facts = describe(parser.parse_args().data)
+    save_result(RESULTS / "dataset.json", facts, ["datasets", "numpy", "soundfile", "soxr"])
 
 
 def describe(folder: Path) -> dict:
@@ -81,60 +57,6 @@ def describe(folder: Path) -> dict:
         "warnings": report["warnings"],
         "corpora": corpora,
     }
-
-
-def fill(page: str, facts: dict) -> str:
-    """Return a page with the text between its markers replaced by the tables of those names."""
-    for name, table in tables(facts).items():
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = marked.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", page)
-    return page
-
-
-def tables(facts: dict) -> dict[str, str]:
-    """Render every table of docs/data.md as Markdown."""
-    labels = SCHEMES[facts["settings"]["scheme"]]
-    counts = [
-        [f"`{name}`", *(its["labels"].get(label, "") for label in labels)]
-        for name, its in facts["corpora"].items()
-    ]
-    policy = [
-        [rule.word, *(getattr(rule, scheme) or "" for scheme in SCHEMES), rule.why]
-        for rule in POLICY.values()
-    ]
-    folds = [
-        [f"`{name}`", len(folds), ", ".join(str(len(fold.split())) for fold in folds)]
-        for name, folds in (FOLDS | HALVES).items()
-    ]
-    return {
-        "corpora": render(
-            ["corpus", "name", "clips", "hours", "speakers", "language", "role"], list(corpus_rows(facts))
-        ),
-        "labels": render(["corpus", *labels], counts),
-        "left out": render(["reason", "files"], list(facts["left_out"].items())),
-        "policy": render(["word", *SCHEMES, "why"], policy),
-        "protocols": render(["protocol", "splits"], [[f"`{name}`", it] for name, it in PROTOCOLS.items()]),
-        "folds": render(["corpus", "folds", "speakers in each"], folds),
-        "licences": render(
-            ["corpus", "licence", "it allows", "audio in a public copy"],
-            list(map(licence_row, facts["corpora"])),
-        ),
-    }
-
-
-def corpus_rows(facts: dict) -> Iterator[list]:
-    """Yield a line for every corpus and one for all of them."""
-    for name, its in facts["corpora"].items():
-        languages = ", ".join(map(language_name, its["languages"]))
-        sizes = [f"{its['clips']:,}", its["hours"], its["speakers"]]
-        yield [licence_of(name).title, f"`{name}`", *sizes, languages, ROLES[its["role"]]]
-    yield ["all", "", f"{facts['clips']:,}", facts["hours"], facts["speakers"], "", ""]
-
-
-def render(head: list, rows: list[list]) -> str:
-    """Render a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 if __name__ == "__main__":

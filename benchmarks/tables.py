@@ -25,6 +25,10 @@ sys.path.insert(0, str(ROOT))  # finds the packages from any working directory
 
 from data_prep.corpora import CORPORA  # noqa: E402
 from data_prep.download import SOURCES  # noqa: E402
+from data_prep.languages import language_name  # noqa: E402
+from data_prep.licences import licence_of, licence_row  # noqa: E402
+from data_prep.splits import FOLDS, HALVES, PROTOCOLS  # noqa: E402
+from speech_emotion.labels import POLICY, SCHEMES  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = ("README.md", "docs/*.md")
@@ -38,6 +42,14 @@ NAMES = {
     "savee speech": "SAVEE",
     "crema_d speech": "CREMA-D",
     "meld speech": "MELD (television)",
+}
+ROLES = {  # of a corpus in the prepared dataset
+    "folds": "split by its folds",
+    "train": "trains",
+    "hold out": "speakers held out",
+    "test": "tests",
+    "random": "clips drawn at random",
+    "aside": "set aside",
 }
 FEWEST_CLIPS = 50
 # Result files of cross-validation, in the order of the table, and what was trained.
@@ -300,6 +312,71 @@ def corpora() -> str:
     return markdown(["corpus", "licence", "how to get it"], rows)
 
 
+def dataset() -> str:
+    """Render the size, the languages and the role of every corpus of the prepared dataset."""
+    facts = read("results/dataset")
+    rows = [
+        [
+            licence_of(name).title,
+            f"`{name}`",
+            f"{its['clips']:,}",
+            f"{its['hours']:.1f}",
+            f"{its['speakers']}",
+            ", ".join(map(language_name, its["languages"])),
+            ROLES[its["role"]],
+        ]
+        for name, its in facts["corpora"].items()
+    ]
+    rows.append(["all", "", f"{facts['clips']:,}", f"{facts['hours']:.1f}", f"{facts['speakers']}", "", ""])
+    return markdown(["corpus", "name", "clips", "hours", "speakers", "language", "role"], rows)
+
+
+def labels() -> str:
+    """Render the clips of every label in every corpus of the prepared dataset."""
+    facts = read("results/dataset")
+    names = SCHEMES[facts["settings"]["scheme"]]
+    rows = [
+        [f"`{name}`", *(str(its["labels"].get(label, "")) for label in names)]
+        for name, its in facts["corpora"].items()
+    ]
+    return markdown(["corpus", *names], rows)
+
+
+def left_out() -> str:
+    """Render the number of files that preparation left out, by reason."""
+    counts = read("results/dataset")["left_out"]
+    return markdown(["reason", "files"], [[reason, str(count)] for reason, count in counts.items()])
+
+
+def policy() -> str:
+    """Render the label policy."""
+    rows = [
+        [rule.word, *(getattr(rule, scheme) or "" for scheme in SCHEMES), rule.why]
+        for rule in POLICY.values()
+    ]
+    return markdown(["word", *SCHEMES, "why"], rows)
+
+
+def protocols() -> str:
+    """Render the ways to split the dataset."""
+    return markdown(["protocol", "splits"], [[f"`{name}`", what] for name, what in PROTOCOLS.items()])
+
+
+def folds() -> str:
+    """Render the corpora with folds of speakers."""
+    rows = [
+        [f"`{name}`", str(len(groups)), ", ".join(str(len(names.split())) for names in groups)]
+        for name, groups in (FOLDS | HALVES).items()
+    ]
+    return markdown(["corpus", "folds", "speakers in each"], rows)
+
+
+def permissions() -> str:
+    """Render what the licence of every corpus of the prepared dataset allows."""
+    rows = [licence_row(name) for name in read("results/dataset")["corpora"]]
+    return markdown(["corpus", "licence", "it allows", "audio in a public copy"], rows)
+
+
 def training() -> str:
     """Render the speed of training on a CPU."""
     rows = [
@@ -342,6 +419,13 @@ TABLES: dict[str, Callable[[], str]] = {
         visitors,
         startup,
         corpora,
+        dataset,
+        labels,
+        left_out,
+        policy,
+        protocols,
+        folds,
+        permissions,
         training,
         preparation,
         licences,
