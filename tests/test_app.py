@@ -34,6 +34,8 @@ from speech_emotion.ui.api_docs import CURL, JAVASCRIPT, PYTHON, fill
 from speech_emotion.ui.listen import INVITATION
 from speech_emotion.ui.render import clock
 
+pytestmark = pytest.mark.serial
+
 CHROMIUM = shutil.which("chromium")
 FAKE_MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 SECONDS = 1000  # Playwright counts in milliseconds

@@ -16,6 +16,8 @@ from transformers import (
 import distill
 from speech_emotion.dataset import open_dataset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def teacher_folder(tmp_path_factory):

@@ -16,6 +16,8 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 import distill
 from data_prep.build import build_dataset
 
+pytestmark = pytest.mark.slow
+
 torch.set_num_threads(1)  # a process that is forked must not wait for threads that are not there
 
 

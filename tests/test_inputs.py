@@ -25,6 +25,8 @@ from speech_emotion.audio.decoding import MAX_BYTES, MAX_SECONDS, header_duratio
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.classifier import EmotionClassifier
 
+pytestmark = pytest.mark.serial
+
 INPUTS = make_inputs()
 FUNCTIONS = (
     "load_audio", "stream_audio", "predict", "iter_timeline", "classify_files", "screen Listen", "screen Compare",

@@ -18,6 +18,8 @@ from gradio_client import Client, handle_file
 
 from speech_emotion import EmotionClassifier
 
+pytestmark = pytest.mark.serial
+
 VISITORS, WAITING = 2, 3  # few, so that a test can be all of them
 START = f"""
 import threading, app

@@ -10,6 +10,8 @@ from conftest import ROOT
 
 from speech_emotion.hub import publish_folder
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import time
 from speech_emotion.ui import registry

@@ -172,6 +172,7 @@ def test_a_folder_without_recordings_ends_in_a_sentence(make, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.serial
 def test_preparing_takes_no_more_than_two_cores_for_90_seconds_on_23_000_clips(corpora, tmp_path):
     def cpu_seconds() -> float:
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -229,8 +230,10 @@ def test_both_takes_of_two_labels_and_a_silent_clip_of_crema_d_are_left_out(tmp_
     }
 
 
-def test_of_the_real_corpora_only_what_is_doubled_or_at_fault_is_left_out(real_dataset):
-    dataset = load_from_disk(real_dataset).remove_columns("audio")
+@pytest.mark.slow
+def test_of_the_real_corpora_only_what_is_doubled_or_at_fault_is_left_out(corpora, tmp_path):
+    build_dataset(corpora, tmp_path / "emotion")
+    dataset = load_from_disk(tmp_path / "emotion").remove_columns("audio")
     counts = Counter(corpus for rows in dataset.values() for corpus in rows["corpus"])
     assert counts == {
         "ased": 2413, "banglaser": 1449, "banglaser_ext": 246, "crema_d": 7435, "emov_db": 379, "emovo": 588,
@@ -238,7 +241,7 @@ def test_of_the_real_corpora_only_what_is_doubled_or_at_fault_is_left_out(real_d
     }  # fmt: skip
     assert all(language for rows in dataset.values() for language in rows["language"])
     assert set(dataset["aside"]["corpus"]) == {"banglaser_ext", "emov_db"}
-    report = json.loads((real_dataset / "preparation.json").read_text())
+    report = json.loads((tmp_path / "emotion" / "preparation.json").read_text())
     assert report["counts"] == {
         "another encoding": 8,  # seven of CREMA-D lie there as MP3, too; one of BanglaSER's extension twice
         "two labels": 2,

@@ -17,6 +17,8 @@ from data_prep.build import build_dataset
 from data_prep.checks import check_audio
 from data_prep.decode_cache import open_cache
 
+pytestmark = pytest.mark.slow
+
 
 def start(corpora: Path, output: Path, *arguments, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "data_prep", "--corpora", corpora, "--output", output, *arguments]

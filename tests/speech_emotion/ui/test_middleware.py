@@ -28,6 +28,8 @@ from speech_emotion.ui import middleware, uploads
 from speech_emotion.ui.many_files import MOST_FILES, TOO_MANY
 from speech_emotion.ui.middleware import UNANSWERED, UNFIT, is_open
 
+pytestmark = pytest.mark.serial
+
 SECRET = "secret-name-of-a-visitor"
 SPY = """
 import os, sys
