@@ -1,10 +1,14 @@
-"""Write a classifier as ONNX beside its checkpoint, in float32 and in int8, where `inference.backends` looks.
+"""Write a classifier as ONNX into its folder, in float32 and in int8, for this program and for the browser.
 
     pip install 'speech-emotion-recognition[export]'
     python -m speech_emotion.export models/wav2vec2 --data data/emotion
 
 An export is kept only where it answers like the checkpoint on real clips: of those of the test split, 99 %
 get the same label, and UAR differs by half a point at most. `export.json` has the figures.
+
+The files are `onnx/model.onnx` and `onnx/model_quantized.onnx`, as on the hub: so transformers.js opens them.
+Both take one clip at a time. In a batch, padding would change the answers of shorter clips, and int8, whose
+scale is that of a whole batch, would change the answers of all of them.
 
 The network is rewritten so that ONNX Runtime does less for the same numbers: the front end's convolutions are
 matrix products over frames that need not be transposed, and the positional convolution leaves out channels
@@ -89,6 +93,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
     expected = TorchBackend(model, extractor).run(clips)
     with tempfile.TemporaryDirectory(dir=folder) as aside:
         int8, float32 = [Path(aside, file) for file in EXPORTS.values()]
+        float32.parent.mkdir()
         write_float32(model, float32)
         if model.config.model_type in FAMILIES:
             few = validation.shuffle(0).select(range(min(CHOICE_CLIPS, len(validation))))
@@ -97,10 +102,12 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
         parity = {}
         for file in written:
             logits = run_onnx(onnxruntime.InferenceSession(file), extractor, clips)
-            parity[file.name] = check_parity(file.name, logits, expected, truth)
+            name = str(file.relative_to(aside))
+            parity[name] = check_parity(name, logits, expected, truth)
             sign(file, digest(folder / WEIGHTS), extractor)
-        for file in written:
-            file.replace(folder / file.name)
+        (folder / float32.parent.name).mkdir(exist_ok=True)
+        for name in parity:
+            Path(aside, name).replace(folder / name)
     report = {"split": "test", "clips": len(clips), "parity": parity, "measured_on": describe_machine()}
     report |= {"command": shlex.join(["python", *sys.orig_argv[1:]])}
     (folder / "export.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -113,17 +120,17 @@ def read_clips(rows: Dataset) -> list[np.ndarray]:
 
 
 def write_float32(model: PreTrainedModel, file: Path) -> None:
-    """Write the network as it is, `input_values` of shape [clips, samples] in, `logits` out."""
+    """Write the network as it is: `input_values`, [1, samples], become `logits`, [1, classes]."""
     if model.config.model_type in FAMILIES:
         streamline(model)
     samples = torch.export.Dim("samples", min=int(MIN_SPEECH_SECONDS * SAMPLE_RATE))
     torch.onnx.export(
         Logits(model).eval(),
-        (torch.zeros(2, SAMPLE_RATE),),
+        (torch.zeros(1, SAMPLE_RATE),),
         file,
         input_names=["input_values"],
         output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("clips"), 1: samples},),
+        dynamic_shapes=({1: samples},),
         external_data=False,
         verbose=False,
     )

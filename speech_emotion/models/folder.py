@@ -10,7 +10,8 @@ OPTIONAL_SETTINGS = ("processor_config.json",)  # transformers reads it instead 
 WEIGHTS = "model.safetensors"
 WINDOW_SECONDS = 5.0  # length of sound that a model takes at once, in training and in serving
 ADAPTER = "adapter_config.json"
-EXPORTS = {"ONNX Runtime int8": "model_int8.onnx", "ONNX Runtime": "model.onnx"}  # the fastest first
+# The fastest first; the hub's names, under which transformers.js and optimum look for them, too.
+EXPORTS = {"ONNX Runtime int8": "onnx/model_quantized.onnx", "ONNX Runtime": "onnx/model.onnx"}
 # The card's pictures, which lie beside it.
 PICTURES = {name: f"{name}.png" for name in ("confusion_matrix", "reliability", "coverage")}
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from conftest import ROOT, speak, voice, write_wav
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import nn
 from transformers import (
     HubertConfig,
@@ -31,8 +33,10 @@ from speech_emotion.inference.backends import (
     choose_backend,
     probe,
 )
+from speech_emotion.models.folder import EXPORTS
 from speech_emotion.models.loading import load_classifier, new_classifier
 
+INT8, FLOAT32 = EXPORTS.values()
 SIZES = {
     "hidden_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 256,
     "conv_dim": (16, 24, 16), "conv_kernel": (80, 1, 8), "conv_stride": (40, 1, 8), "num_labels": 3,
@@ -67,9 +71,10 @@ def test_an_export_answers_like_its_checkpoint_and_says_who_answered(folder):
     assert exported.logits([]).shape == (0, 8)
     report = json.loads((folder / "export.json").read_text())
     assert report["clips"] == 6
-    assert set(report["parity"]) == {"model_int8.onnx", "model.onnx"}
-    assert report["parity"]["model.onnx"]["agreement"] == 1.0
-    assert not [path.name for path in folder.iterdir() if path.is_dir()]
+    assert set(report["parity"]) == {INT8, FLOAT32}
+    assert report["parity"][FLOAT32]["agreement"] == 1.0
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["onnx"]
+    assert {path.name for path in (folder / "onnx").iterdir()} == {"model.onnx", "model_quantized.onnx"}
 
 
 def test_an_export_answers_without_torch_and_transformers(folder, tmp_path):
@@ -100,20 +105,25 @@ def test_a_clip_is_answered_alike_whatever_comes_with_it(folder):
     )
 
 
+def test_an_export_refuses_a_batch_that_padding_or_a_shared_scale_would_change(folder):
+    padded = np.zeros((2, 2 * SAMPLE_RATE), np.float32)
+    for file in (INT8, FLOAT32):
+        session = onnxruntime.InferenceSession(folder / file)
+        with pytest.raises(InvalidArgument, match="Got: 2 Expected: 1"):
+            session.run(["logits"], {"input_values": padded})
+
+
 def test_int8_is_in_the_one_and_not_in_the_other(folder):
-    kinds = {
-        file: {node.op_type for node in onnx.load(folder / file).graph.node}
-        for file in ("model.onnx", "model_int8.onnx")
-    }
-    assert "MatMulInteger" not in kinds["model.onnx"]
-    assert "MatMulInteger" in kinds["model_int8.onnx"]
-    assert find_products(folder / "model.onnx")
+    kinds = {file: {node.op_type for node in onnx.load(folder / file).graph.node} for file in (FLOAT32, INT8)}
+    assert "MatMulInteger" not in kinds[FLOAT32]
+    assert "MatMulInteger" in kinds[INT8]
+    assert find_products(folder / FLOAT32)
 
 
 def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(copy, caplog):
-    (copy / "model_int8.onnx").unlink()
+    (copy / INT8).unlink()
     assert choose_backend(*load_classifier(copy)).name == "ONNX Runtime"
-    (copy / "model.onnx").unlink()
+    (copy / FLOAT32).unlink()
     assert choose_backend(*load_classifier(copy)).name == "PyTorch"
     assert not caplog.records
 
@@ -128,17 +138,17 @@ def test_an_export_of_another_checkpoint_is_passed_over(copy, caplog):
 
 
 def test_a_damaged_export_is_passed_over(copy, caplog):
-    for file in ("model.onnx", "model_int8.onnx"):
+    for file in (FLOAT32, INT8):
         (copy / file).write_bytes((copy / file).read_bytes()[:5000])
     assert choose_backend(*load_classifier(copy)).name == "PyTorch"
     assert caplog.text.count("cannot be run") == 2
 
 
 def test_a_processor_that_computes_otherwise_is_found_out(copy):
-    model = onnx.load(copy / "model_int8.onnx")
+    model = onnx.load(copy / INT8)
     [facts] = [each for each in model.metadata_props if each.key == "probe"]
     facts.value = json.dumps((np.array(json.loads(facts.value)) + 0.2).tolist())
-    onnx.save(model, copy / "model_int8.onnx")
+    onnx.save(model, copy / INT8)
     with pytest.raises(ExportError, match=r"other numbers on this processor, off by 0\.20"):
         load_export(copy)
 
@@ -146,12 +156,12 @@ def test_a_processor_that_computes_otherwise_is_found_out(copy):
 def load_export(folder):
     model, extractor = load_classifier(folder)
     weights, classes = folder / "model.safetensors", model.config.num_labels
-    return OnnxBackend(folder / "model_int8.onnx", "int8", extractor, weights, classes)
+    return OnnxBackend(folder / INT8, "int8", extractor, weights, classes)
 
 
 @pytest.mark.parametrize("fault", ["fewer classes", "one length alone", "no numbers"])
 def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
-    model = onnx.load(copy / "model_int8.onnx")
+    model = onnx.load(copy / INT8)
     make = onnx.helper.make_node
     for node in model.graph.node:
         node.output[:] = [{"logits": "honest"}.get(output, output) for output in node.output]
@@ -171,7 +181,7 @@ def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
         added = [make("Sub", ["honest", "honest"], ["zeros"]), make("Log", ["zeros"], ["logits"])]
     model.graph.initializer.extend(numbers)
     model.graph.node.extend(added)
-    onnx.save(model, copy / "model_int8.onnx")
+    onnx.save(model, copy / INT8)
     with pytest.raises(ExportError, match=r"cannot be run|does not give a number for each"):
         load_export(copy)
 
@@ -218,14 +228,14 @@ def loop_for_ever(file: Path, longest: int) -> None:
 
 def test_an_export_that_never_ends_is_ended(copy, monkeypatch):
     monkeypatch.setattr(backends, "RUN_SECONDS", 1)
-    loop_for_ever(copy / "model_int8.onnx", longest=0)
+    loop_for_ever(copy / INT8, longest=0)
     with pytest.raises(ExportError, match="cannot be run"):
         load_export(copy)
 
 
 def test_an_export_that_fails_only_once_it_serves_is_given_up_for_the_checkpoint(copy, monkeypatch, caplog):
     monkeypatch.setattr(backends, "RUN_SECONDS", 1)
-    loop_for_ever(copy / "model_int8.onnx", longest=2 * SAMPLE_RATE)  # what it is tried on has so many
+    loop_for_ever(copy / INT8, longest=2 * SAMPLE_RATE)  # what it is tried on has so many
     classifier, expected = EmotionClassifier.from_pretrained(copy), EmotionClassifier(*load_classifier(copy))
     assert classifier.engine.name == "ONNX Runtime int8"
     clip = probe()[:SAMPLE_RATE]
@@ -238,7 +248,7 @@ def test_an_export_that_fails_only_once_it_serves_is_given_up_for_the_checkpoint
 
 
 def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):
-    with (copy / "model_int8.onnx").open("ab") as file:
+    with (copy / INT8).open("ab") as file:
         file.truncate(2 * (copy / "model.safetensors").stat().st_size + 1_000_001)
     with pytest.raises(ExportError, match="larger than any export of the checkpoint beside it"):
         load_export(copy)
@@ -246,7 +256,7 @@ def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):
 
 def test_an_export_that_asks_for_more_memory_than_there_is_to_have_gets_none(copy):
     """A gigabyte of numbers out of a graph of a few bytes, at home in ours: everything else is true."""
-    model = onnx.load(copy / "model_int8.onnx")
+    model = onnx.load(copy / INT8)
     make = onnx.helper.make_node
     size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [1], [10**9])
     for node in model.graph.node:
@@ -259,7 +269,7 @@ def test_an_export_that_asks_for_more_memory_than_there_is_to_have_gets_none(cop
             make("Add", ["modest", "zero"], ["logits"]),
         ]
     )
-    onnx.save(model, copy / "model_int8.onnx")
+    onnx.save(model, copy / INT8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ExportError, match="Available memory"):
         load_export(copy)
@@ -319,7 +329,7 @@ def test_the_shipped_export_is_of_the_shipped_checkpoint_and_answers_like_it():
     clips = [speak(100 + 40 * number, seconds=2 + number / 2, seed=number) for number in range(4)]
     logits, expected = classifier.logits(clips), TorchBackend(*load_classifier(folder)).run(clips)
     assert np.abs(logits - expected).mean() < 0.2
-    parity = json.loads((folder / "export.json").read_text())["parity"]["model_int8.onnx"]
+    parity = json.loads((folder / "export.json").read_text())["parity"][INT8]
     assert parity["agreement"] >= 0.99
     assert parity["uar"] == pytest.approx(parity["checkpoint_uar"], abs=0.005)
 
