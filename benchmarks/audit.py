@@ -1,10 +1,10 @@
-"""List the licences of all that `requirements.txt` installs, and the advisories known against it.
+"""List the licences of what `requirements.txt` installs, and the known advisories against it.
 
-    python benchmarks/audit.py          # says what it finds; ends with 1 where there is an advisory
-    python benchmarks/audit.py --save   # writes results/audit.json as well
+    python benchmarks/audit.py          # print them; the exit status is 1 if there is an advisory
+    python benchmarks/audit.py --save   # write results/audit.json as well
 
-Advisories come from pip-audit (`make dev`), which asks PyPI. Where it cannot be asked,
-nothing is known of advisories: that is said, and is no error.
+pip-audit looks advisories up at PyPI. Without a connection the advisories are unknown; the command says so
+and the exit status is 0.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from packaging.utils import canonicalize_name
 from record import RESULTS, save_result
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 300  # that pip-audit may take
+SECONDS = 300  # until pip-audit is stopped
 
 
 def main() -> None:
-    """Audit, print, and save where that is asked."""
+    """Run the audit."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def close(lines: list[str]) -> set[str]:
-    """Give the installed packages that requirements name, and all that these need in turn."""
+    """Return the installed packages that the requirements name, with all their dependencies."""
     waiting = [(Requirement(line), "") for line in lines if line and not line.startswith(("#", "-"))]
     found: set[tuple[str, str]] = set()
     while waiting:
@@ -69,7 +69,7 @@ def close(lines: list[str]) -> set[str]:
 
 
 def licence(name: str) -> str:
-    """Give a package's licence as it states it: an expression, classifiers, or its text's first line."""
+    """Return the licence that a package states: an expression, classifiers, or its text's first line."""
     facts = distribution(name).metadata
     classifiers = [each for each in facts.get_all("Classifier") or [] if each.startswith("License ::")]
     text = (facts.get("License") or "").strip().partition("\n")[0]
@@ -78,11 +78,11 @@ def licence(name: str) -> str:
 
 
 def find_advisories(packages: list[str]) -> tuple[list[dict] | None, str | None]:
-    """Ask for the advisories against the installed versions.
+    """Look up the advisories against the installed versions.
 
     Returns:
-        Package, version, id and fixed versions of each, and None; or None, and the sentence that says why
-        nothing is known.
+        The package, version, id and fixed versions of each advisory, and None. If they are unknown, None and a
+        sentence that says why.
     """
     pins = "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in packages)
     command = [sys.executable, "-m", "pip_audit", "--format", "json", "--no-deps", "--disable-pip"]
@@ -93,11 +93,9 @@ def find_advisories(packages: list[str]) -> tuple[list[dict] | None, str | None]
         )  # fmt: skip
         answers = json.loads(result.stdout)["dependencies"]
     except (ValueError, KeyError, subprocess.TimeoutExpired):
-        return None, "Nothing is known of advisories: pip-audit is not installed, or PyPI is out of reach."
+        return None, "The advisories are unknown: pip-audit is not installed, or PyPI cannot be reached."
     if unknown := [each["name"] for each in answers if "skip_reason" in each]:
-        return None, (
-            f"Nothing is known of advisories: no answer for {len(unknown)} of {len(answers)} packages."
-        )
+        return None, (f"The advisories are unknown: no answer for {len(unknown)} of {len(answers)} packages.")
     return [
         {
             "package": each["name"],

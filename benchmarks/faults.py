@@ -1,14 +1,13 @@
-"""Break training, preparation and measuring moment after moment, and count what is lost.
+"""Interrupt training, preparation and measuring at many moments, and count what is lost.
 
-    python benchmarks/faults.py            # at every moment: hundreds of faults
-    python benchmarks/faults.py --every 5  # at every fifth
+    python benchmarks/faults.py            # every moment: hundreds of faults
+    python benchmarks/faults.py --every 5  # every fifth moment
 
-Each work is done on the tests' miniature corpora in a folder that holds another model or dataset. It is
-killed at moments at which it changes that folder, and at random ones by the clock; and from every third such
-moment on, the disk is full or writing is denied. A fault counts as a loss where the folder is afterwards
-neither as it was before nor whole, where it does not end in a sentence, or where the same command, given
-again, does not end in the same bytes as a run without faults. Needs `make dev`. Writes
-results/faults.json.
+Each task runs on the tests' miniature corpora, in a folder that already holds another model or dataset. A
+moment is a change to that folder. The task is killed at such moments and at random times; from every third
+moment on, the disk is full or writing is denied. A fault counts as a loss in three cases: the folder is
+neither as before nor complete; the task does not end in a sentence; or the same command, run again, does not
+produce the same bytes as a run without faults. Needs `make dev`. Writes results/faults.json.
 """
 
 import argparse
@@ -37,13 +36,13 @@ Strike = Callable[[Callable[[], None], Path], int]
 
 
 def main() -> None:
-    """Inject every fault and write down the losses."""
+    """Inject every fault and save the losses."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--every", type=int, default=1, help="moment that work is killed at")
+    parser.add_argument("--every", type=int, default=1, help="kill at every so many moments")
     every = parser.parse_args().every
-    torch.set_num_threads(1)  # a process that is forked must not wait for threads that are not there
+    torch.set_num_threads(1)  # a forked process has no other threads to wait for
     figures = {"faults": 0, "losses": [], "works": {}}
     with tempfile.TemporaryDirectory() as scratch:
         for name, work in make_works(Path(scratch)).items():
@@ -62,7 +61,7 @@ def main() -> None:
 
 
 def make_works(folder: Path) -> dict[str, faults.Work]:
-    """Make recordings, datasets and models in miniature, and what is done with them."""
+    """Make recordings, datasets and models in miniature, and return the tasks on them by name."""
     corpora, data, other = make_corpora(folder / "corpora"), folder / "data", folder / "other"
     build_dataset(corpora, data, workers=1)
     for actor in range(1, 9):
@@ -79,7 +78,7 @@ def make_works(folder: Path) -> dict[str, faults.Work]:
 
 
 def plan(unbroken: Path, log: Path, every: int, draw: random.Random) -> Iterator[tuple[str, Path, Strike]]:
-    """Give the kind of each fault, the scratch folder for it, and what brings it about."""
+    """Yield the kind of each fault, its scratch folder, and the function that causes it."""
     count, seconds = faults.moments(log), faults.seconds(log)
     for kind in faults.KINDS:
         for moment in range(0, count, every if kind == "kill" else every * ERRORS_EVERY):

@@ -1,4 +1,4 @@
-"""Cross-validation of a classic classifier on fixed features, on the splits that train.py's are tested on."""
+"""Cross-validate a classic classifier on fixed features, on the same splits as the models of train.py."""
 
 import argparse
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from speech_emotion.evaluation.report import measure
 from speech_emotion.training.arguments import Arguments, Recipe
 from speech_emotion.training.sampling import balance, cap_speakers
 
-FOLDS = [f"fold:{number}" for number in range(1, 6)]  # the sixth one's actors are not among 20 of 24
+FOLDS = [f"fold:{number}" for number in range(1, 6)]  # the sixth fold has no actor among the 20 on hand
 
 
 def make_parser(description: str, results: str) -> argparse.ArgumentParser:
-    """Make a parser of the options that each of these benchmarks has."""
+    """Return a parser with the options that these benchmarks share."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,16 +42,16 @@ def cross_validate(
 ) -> None:
     """Train and test on each protocol's splits and write the summary.
 
-    Clips are drawn as train.py draws them: 200 of a speaker at most, emotions of a corpus balanced by weight.
-    Once C is chosen, the validation speakers join training, as with its --refit.
+    Clips are sampled as in train.py: 200 of a speaker at most, the emotions of a corpus balanced by weight. After
+    C is chosen, the validation speakers join the training speakers, as with --refit.
 
     Args:
-        options: of `make_parser`.
-        describe: gives the features of rows, shape [rows, features]; each is scaled to training's mean and
-            deviation.
-        make: gives a new classifier with a C.
-        cs: of which C is chosen on the validation speakers of each protocol.
-        packages: whose versions matter.
+        options: from `make_parser`.
+        describe: returns the features of rows, shape [rows, features]; each feature is scaled to mean 0 and
+            deviation 1 over training.
+        make: returns a new classifier with a C.
+        cs: the candidates for C; the validation speakers of each protocol choose one.
+        packages: the packages whose versions are recorded.
     """
     dataset = open_dataset(options.data)
     reports, chosen = {}, {}

@@ -1,12 +1,12 @@
-r"""The yardstick: a frozen encoder and logistic regression, on the splits the classifiers are tested on.
+r"""Baseline: a frozen encoder and logistic regression, on the same splits as the classifiers.
 
     python benchmarks/frozen_probe.py  # the first three layers of Whisper base.en
     python benchmarks/frozen_probe.py --encoder outputs/distilled \
         --output benchmarks/results/frozen_distilled_folds.json
 
-Mean and standard deviation over time of the third layer's states, of the first five seconds of each clip;
-C is chosen on the validation speakers of each fold, who then join training, as with train.py's --refit.
-Without --output, writes results/frozen_whisper_folds.json.
+The features are the mean and standard deviation over time of the third layer's states, over the first five
+seconds of each clip. The validation speakers of each fold choose C and then join training, as with train.py's
+--refit. Without --output, writes results/frozen_whisper_folds.json.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ MOST_STEPS = 1000  # of the regression
 
 
 class Whisper:
-    """Whisper's states, of its first layers."""
+    """The states of Whisper's first layers."""
 
     def __init__(self, encoder: str):
         self.teacher = Teacher(encoder, LAYERS, torch.device("cpu"))
@@ -39,7 +39,7 @@ class Whisper:
 
 
 class Stock:
-    """The states of a stock encoder, as its classifier's head gets them."""
+    """The states of a stock encoder, as the head of its classifier receives them."""
 
     def __init__(self, encoder: str):
         self.model = AutoModel.from_pretrained(encoder).eval()
@@ -51,7 +51,7 @@ class Stock:
 
 
 def main() -> None:
-    """Measure and write the results."""
+    """Run the cross-validation."""
     parser = make_parser(__doc__, "frozen_whisper_folds.json")
     parser.add_argument("--encoder", default="outputs/whisper-base.en", help="folder or hub id")
     options = parser.parse_args()

@@ -1,13 +1,13 @@
-"""Fuzz the decoder, guided by coverage: what no one thought of, for as long as asked.
+"""Fuzz the decoder, guided by coverage.
 
     python benchmarks/fuzz.py --seconds 900
 
-Atheris (libFuzzer) changes small recordings of every format, and the bad inputs of the tests, and keeps what
-reaches new code; what it kept in `outputs/fuzz` is where the next run starts. A finding is anything but
-samples within the contract or an `AudioError`: another exception, a crash of the process, 5 s for one input,
-or more memory than `LIMITS` allows. Findings are left in `outputs/fuzz/findings`, belong into
-`tests/bad_audio.py`, and make the exit status 1.
-Needs `make dev` and atheris, which `make fuzz` installs. Writes results/fuzz.json.
+Atheris (libFuzzer) mutates small recordings of every format and the bad inputs of the tests, and keeps the
+inputs that reach new code in `outputs/fuzz`, where the next run starts. The decoder must return samples
+within its contract or raise an `AudioError`. Anything else is a finding: another exception, a crash, 5 s for
+one input, or more memory than `LIMITS` allows. Findings lie in `outputs/fuzz/findings` and make the exit
+status 1; add them to `tests/bad_audio.py`. Needs `make dev` and atheris, which `make fuzz` installs. Writes
+results/fuzz.json.
 """
 
 import argparse
@@ -44,7 +44,7 @@ PACKAGES = ["atheris", "av", "numpy", "soundfile", "soxr"]
 
 
 def main() -> None:
-    """Fuzz, start anew after each finding, and write down what came of it."""
+    """Fuzz, restart after each finding, and save the counts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def fuzz(seconds: int, findings: Path) -> int:
-    """Run libFuzzer in a process of its own until it finds something or ends; count the inputs."""
+    """Run libFuzzer in a process of its own until it finds something or ends; return the number of inputs."""
     command = [sys.executable, __file__, KEPT / "inputs", f"-max_total_time={seconds}", *LIMITS]
     command += [f"-runs={RUNS}", f"-artifact_prefix={findings}/", "-print_final_stats=1", "-verbosity=1"]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
@@ -84,7 +84,7 @@ def fuzz(seconds: int, findings: Path) -> int:
 
 
 def write_seeds(folder: Path) -> None:
-    """Write the first inputs, each under its own name."""
+    """Write the seed inputs."""
     from bad_audio import encode, encode_av, make_inputs, voice
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def try_input(content: bytes) -> None:
     """Decode an input in every way.
 
     Raises:
-        AssertionError: what came out is not what the contract says.
+        AssertionError: the result breaks the contract.
     """
     for decode in (load_audio, lambda content: np.concatenate(list(stream_audio(content, 1.0, MAX_SECONDS)))):
         try:

@@ -1,13 +1,12 @@
-"""Reckon what fine-tuning a wav2vec2-base with train.py's defaults would need on a GPU, where there is none.
+"""Estimate, without a GPU, what fine-tuning wav2vec2-base with train.py's defaults needs on one.
 
     python benchmarks/gpu_estimate.py
 
-Memory: weights, gradients, AdamW's two moments and the averaged weights, four bytes each for every
-parameter, and what a batch of the longest clips keeps for the backward pass, counted on the CPU under
-bfloat16. Time: the operations of forward and backward pass, counted by PyTorch, of a batch of clips of the
-mean length. Measured is only how many clips a second one worker reads and changes for training. What a GPU's
-own kernels need beside that, and how near to its peak it comes, is not known.
-Writes results/gpu_estimate.json.
+Memory: four bytes for each parameter's weight, gradient, two moments of AdamW and averaged weight, and what a
+batch of the longest clips keeps for the backward pass, counted on the CPU under bfloat16. Time: the
+operations of the forward and backward pass for clips of the mean length, as PyTorch counts them. Only the
+clips a second that one worker reads and augments are measured. The estimate leaves out the memory of a GPU's
+kernels and how close to its peak the GPU comes. Writes results/gpu_estimate.json.
 """
 
 import argparse
@@ -31,7 +30,7 @@ BYTES = 4 * 5  # of a parameter: weight, gradient, two moments, average
 
 
 def main() -> None:
-    """Count, measure the reading, and write the figures."""
+    """Count, measure the reading and save the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -68,14 +67,14 @@ def main() -> None:
 
 
 def run(model: torch.nn.Module, batch: int, seconds: float) -> torch.Tensor:
-    """Give the loss of a batch of noise, computed as training does."""
+    """Return the loss of a batch of noise, computed as in training."""
     sound = torch.randn(batch, int(seconds * SAMPLE_RATE))
     with torch.autocast("cpu", torch.bfloat16):
         return model(sound, labels=torch.zeros(batch, dtype=torch.long)).loss
 
 
 def count_kept_bytes(model: torch.nn.Module, batch: int, seconds: float) -> int:
-    """Count the bytes that a forward pass keeps for the backward pass, the parameters themselves left out."""
+    """Count the bytes, without the parameters, that a forward pass keeps for the backward pass."""
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept = {}
 
@@ -87,7 +86,7 @@ def count_kept_bytes(model: torch.nn.Module, batch: int, seconds: float) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = run(model, batch, seconds)
-    assert loss.requires_grad  # what was packed is alive until here, so that no address was used twice
+    assert loss.requires_grad  # keeps what was packed alive until here, so no address is used twice
     return sum(kept.values())
 
 
@@ -99,7 +98,7 @@ def count_operations(model: torch.nn.Module, batch: int, seconds: float) -> int:
 
 
 def time_reading(clips: ClipDataset) -> float:
-    """Measure how many clips a second one process reads and changes for training."""
+    """Measure how many clips a second one process reads and augments."""
     with seeded(0):
         clips[0]  # loads what augmentation needs
         started = time.perf_counter()

@@ -2,9 +2,9 @@
 
     python benchmarks/inputs.py
 
-A loss is an answer that is neither a result nor one sentence, or that takes more than 5 seconds of processor
-time or 300 MB: `tests/entrances.py` has the limits, `tests/bad_audio.py` the inputs. Runs the app on this
-machine. Needs `make dev`. Writes results/inputs.json.
+An answer counts as lost if it is neither a result nor one sentence, or if it takes more than 5 seconds of
+processor time or 300 MB. `tests/entrances.py` has the limits, `tests/bad_audio.py` the inputs. Runs the app
+on this machine. Needs `make dev`. Writes results/inputs.json.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from bad_audio import make_inputs  # noqa: E402
 
 
 def main() -> None:
-    """Ask, print what is lost, and write down the counts."""
+    """Send the inputs, print the losses and save the counts."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     inputs, results, losses = make_inputs(), {}, []
     with tempfile.TemporaryDirectory() as folder, entrances.served() as (address, app):

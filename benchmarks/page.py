@@ -2,8 +2,8 @@
 
     python benchmarks/page.py --data data/emotion
 
-The real app in real Chromium on the same machine, warm; the clip changes each time. Needs both
-`make dev` and Debian's package chromium. Writes results/page.json.
+The real app runs in real Chromium on the same machine, after a few visits to warm up; each visit sends
+another clip. Needs both `make dev` and Debian's package chromium. Writes results/page.json.
 """
 
 import argparse
@@ -31,7 +31,7 @@ VISITS, WARM_UP = 20, 3
 
 
 def main() -> None:
-    """Serve the app, visit it, and write down the waits."""
+    """Serve the app, visit it and save the waits."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def write_clips(data: str, folder: Path) -> list[Path]:
-    """Write the first three seconds of test clips that are as long."""
+    """Write the first three seconds of test clips that are long enough."""
     rows = open_dataset(data)["test"]
     long = [index for index, seconds in enumerate(rows["duration"]) if seconds >= SECONDS]
     if len(long) < VISITS + WARM_UP:
@@ -70,7 +70,7 @@ def write_clips(data: str, folder: Path) -> list[Path]:
 
 
 def visit(page: Page, clip: Path) -> float:
-    """Choose a file, and give the seconds until its answer is there."""
+    """Choose a file; return the seconds until its answer is there."""
     chosen = page.locator("#voice input[type=file]")
     chosen.wait_for(state="attached")
     start = time.perf_counter()

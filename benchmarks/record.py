@@ -29,12 +29,12 @@ def describe_machine() -> dict:
 
 
 def save_result(path: Path, figures: dict, packages: list[str]) -> None:
-    """Write figures with all that is needed to judge and repeat them.
+    """Write figures with the machine, versions, date and command behind them.
 
     Args:
         path: the JSON file.
-        figures: what was measured, units in the names.
-        packages: whose versions matter.
+        figures: the measurements, with their units in the names.
+        packages: the packages whose versions are recorded.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     result = figures | {

@@ -1,14 +1,14 @@
-"""Measure how fast the classifiers answer, each beside its peers, in processes of their own.
+"""Measure how fast the classifiers answer, next to other projects' models, each in its own process.
 
     python benchmarks/speed.py --data data/emotion
 
-1. a clip of three seconds, samples in, probabilities out; the same network in every engine, and what other
-   projects do: transformers' plain pipeline, wav2vec2-base at full size (random weights cost the same),
-   librosa's MFCC into a small CNN, openSMILE's eGeMAPS into a support vector machine;
-2. recordings of ten minutes and of an hour as a timeline, and a minute in the plain pipeline;
-3. the live ear, every half second.
+1. A clip of three seconds, from samples to probabilities: the same network in every engine, and what other
+   projects run: transformers' pipeline, wav2vec2-base (random weights take the same time), librosa's MFCC and
+   a small CNN, openSMILE's eGeMAPS and a support vector machine.
+2. Timelines of ten minutes and of an hour, and one minute in the pipeline.
+3. The live classifier, every half second.
 
-Needs the extra `bench`. Writes results/speed.json; `make bench` prints it with the other figures.
+Needs the extra `bench`. Writes results/speed.json; `make tables` writes it into docs/serving.md.
 """
 
 import argparse
@@ -38,7 +38,7 @@ Predict = Callable[[np.ndarray], object]  # of float32 samples at 16 kHz
 
 
 def served(model: str = "wav2vec2") -> Predict:
-    """Predict as the app does, speech found."""
+    """Predict as the app does after it has found the speech."""
     from speech_emotion.inference.classifier import EmotionClassifier
 
     classifier = EmotionClassifier.from_pretrained(SHIPPED / model)
@@ -46,7 +46,7 @@ def served(model: str = "wav2vec2") -> Predict:
 
 
 def guarded() -> Predict:
-    """Predict as the app does, with all that comes before: silence trimmed, speech found or refused."""
+    """Predict as the app does, voice activity detection included."""
     from speech_emotion.inference.classifier import EmotionClassifier
 
     return EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2").predict
@@ -118,8 +118,8 @@ CONTESTANTS: dict[str, Callable[[], Predict]] = {
     "eGeMAPS by openSMILE, support vector machine": egemaps_svm,
 }
 PEER = "wav2vec2-base in transformers' pipeline"
-# What the network of a line scores on RAVDESS speech of speakers it never heard, UAR in %: a results file, or
-# the figure that EmoBox (https://arxiv.org/abs/2406.07162) published for a frozen wav2vec2-base.
+# The UAR of each network on RAVDESS speech, unseen speakers, in %: a results file, or the figure that EmoBox
+# (https://arxiv.org/abs/2406.07162) published for a frozen wav2vec2-base.
 ACCURACY = {
     "models/wav2vec2": "wav2vec2_folds",
     "wav2vec2-base": 54.3,
@@ -130,7 +130,7 @@ ACCURACY = {
 
 
 def main() -> None:
-    """Run every measurement in a process of its own, and write the figures down."""
+    """Run every measurement in a process of its own and save the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -158,7 +158,7 @@ def main() -> None:
 
 
 def look_up_uar(name: str) -> float:
-    """Give the UAR of a contestant's network, in %."""
+    """Return the UAR of a contestant's network in %."""
     [known] = [known for start, known in ACCURACY.items() if name.startswith(start)]
     if isinstance(known, float):
         return known
@@ -178,7 +178,7 @@ def alone(name: str, data: str) -> dict:
 
 
 def measure(name: str, data: str) -> dict:
-    """Measure what `name` says, in this process."""
+    """Run the measurement of this name in this process."""
     if name in CONTESTANTS:
         return measure_clips(CONTESTANTS[name], data)
     if name == "live":
@@ -202,15 +202,15 @@ def measure_clips(contestant: Callable[[], Predict], data: str) -> dict:
 
 
 def measure_timeline(minutes: float, data: str) -> dict:
-    """Time a recording of several minutes; memory at its end, and how far it grew after the first minute."""
+    """Time a timeline; return its memory after two minutes of the recording and at the end as well."""
     from speech_emotion.inference.classifier import EmotionClassifier
-    from speech_emotion.inference.timeline import follow
+    from speech_emotion.inference.timeline import iter_timeline
 
     classifier = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2")
     with tempfile.TemporaryDirectory() as folder:
         file = write_recording(data, minutes, Path(folder, "recording.flac"))
         start, early = time.perf_counter(), None
-        for timeline in follow(classifier, file):
+        for timeline in iter_timeline(classifier, file):
             if early is None and timeline.seconds >= 120:
                 early = memory_mb()
         seconds = time.perf_counter() - start
@@ -225,7 +225,7 @@ def measure_timeline(minutes: float, data: str) -> dict:
 
 
 def measure_minute(data: str) -> dict:
-    """Time the plain pipeline on a minute in one pass."""
+    """Time the pipeline on one minute in one pass."""
     predict = base_pipeline()
     with tempfile.TemporaryDirectory() as folder:
         samples, _ = soundfile.read(write_recording(data, 1, Path(folder, "minute.flac")), dtype="float32")
@@ -234,7 +234,7 @@ def measure_minute(data: str) -> dict:
 
 
 def measure_live(data: str) -> dict:
-    """Time the answers of the live ear to half seconds of a recording, from a chunk's end to its result."""
+    """Time the live classifier, from the end of each half second to its answer."""
     from speech_emotion.inference.classifier import EmotionClassifier
     from speech_emotion.inference.streaming import StreamingClassifier
 
@@ -248,7 +248,7 @@ def measure_live(data: str) -> dict:
 
 
 def cut_clips(data: str) -> list[np.ndarray]:
-    """Cut the first three seconds of test clips that are as long."""
+    """Return the first three seconds of test clips that are long enough."""
     rows = open_dataset(data)["test"]
     long = [index for index, seconds in enumerate(rows["duration"]) if seconds >= CLIP_SECONDS][:CLIPS]
     if len(long) < CLIPS:
@@ -257,7 +257,7 @@ def cut_clips(data: str) -> list[np.ndarray]:
 
 
 def write_recording(data: str, minutes: float, file: Path) -> Path:
-    """Write a recording of test clips one after another, pauses between, as FLAC."""
+    """Write test clips, with pauses between them, as one FLAC file."""
     rows, pause = open_dataset(data)["test"], np.zeros(int(PAUSE_SECONDS * SAMPLE_RATE), np.float32)
     parts = [part for row in rows.select(range(120)) for part in (read_clip(row), pause)]
     lap, size, written = np.concatenate(parts), int(minutes * 60 * SAMPLE_RATE), 0
@@ -269,14 +269,14 @@ def write_recording(data: str, minutes: float, file: Path) -> Path:
 
 
 def clock(act: Callable, argument: object) -> float:
-    """Give the seconds that one call takes."""
+    """Return the seconds that one call takes."""
     start = time.perf_counter()
     act(argument)
     return time.perf_counter() - start
 
 
 def describe(times: list[float]) -> dict[str, float]:
-    """Give median and 95th percentile in milliseconds."""
+    """Return the median and the 95th percentile in milliseconds."""
     return {
         "median_ms": round(1000 * statistics.median(times), 1),
         "p95_ms": round(1000 * statistics.quantiles(times, n=20)[-1], 1),
@@ -284,7 +284,7 @@ def describe(times: list[float]) -> dict[str, float]:
 
 
 def memory_mb() -> int:
-    """Give this process's memory in MB."""
+    """Return this process's memory in MB."""
     return round(psutil.Process().memory_info().rss / 1e6)
 
 

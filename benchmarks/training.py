@@ -1,13 +1,13 @@
-"""Measure how fast this recipe trains, beside the one of transformers' `run_audio_classification.py`.
+"""Measure how fast this recipe trains, compared with transformers' `run_audio_classification.py`.
 
     python benchmarks/training.py --data data/emotion --model outputs/distilled
 
-The same encoder with a new head, its front end frozen, the same clips, batches of eight, learning rate and
-epochs, on the CPU; what each has learnt is scored on the same validation clips. The other recipe is rebuilt
-from that script's defaults: float32, clips decoded when they come, in random order, padded to the longest.
-Ours: bfloat16, clips of about one length together, a fused optimiser; once as one process, once as two with a
-thread each, and once with what lies below the last layer run only once for each clip. Augmentation, label
-smoothing, balancing and averaging of weights are off, so that all of them solve the same task.
+Both train the same encoder with a new head and a frozen front end, on the same clips, with the same batch
+size, learning rate and epochs, on the CPU; both are scored on the same validation clips. The other recipe
+follows the defaults of that script: float32, and clips decoded in random order and padded to the longest.
+This recipe uses bfloat16, batches of clips of about one length, and a fused optimiser. It runs as one
+process, as two processes of one thread each, and with the states below the last layer cached. Augmentation,
+label smoothing, balancing and weight averaging are off, so that all solve the same task.
 
 Needs the extra `bench`. Writes results/training.json.
 """
@@ -49,7 +49,7 @@ SAME_TASK = [
 
 
 def main() -> None:
-    """Train in each way, in a process of its own, and write the figures down."""
+    """Train in each way, in a process of its own, and save the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -75,7 +75,7 @@ def alone(name: str, options: argparse.Namespace) -> dict:
     """Train in one way in processes of its own."""
     processes, _ = OURS.get(name, (1, None))
     launch = ["accelerate.commands.launch", "--num_machines", "1", "--num_processes", str(processes)]
-    # accelerate takes "--cpu" to mean one process, whatever else it is told
+    # accelerate reads --cpu as one process, whatever else it is given
     launch.append("--multi_gpu" if processes > 1 else "--cpu")
     command = [sys.executable, "-m", *launch, __file__, "--data", options.data, "--model", options.model]
     done = subprocess.run([*command, "--way", name], cwd=ROOT, capture_output=True, text=True)
@@ -115,7 +115,7 @@ def train_theirs(splits: DatasetDict, options: argparse.Namespace) -> dict:
 
 
 def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
-    """Train as `train.py` does; nothing comes from any process but the first."""
+    """Train as `train.py` does; only the first process returns figures."""
     processes, arguments = OURS[options.way]
     with tempfile.TemporaryDirectory() as folder:
         arguments = [
@@ -148,7 +148,7 @@ def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
 
 
 def describe(trainer: Trainer, clips: int, seconds: float, evaluation: dict[str, float]) -> dict:
-    """Sum up a training: how fast, its mean loss, what it scores on the validation clips."""
+    """Return the speed, mean loss and validation score of a training."""
     [loss] = [entry["train_loss"] for entry in trainer.state.log_history if "train_loss" in entry]
     return {
         "clips_per_second": round(EPOCHS * clips / seconds, 1),

@@ -1,12 +1,12 @@
-"""Measure the app with many visitors at once: real clients, the real app, one machine.
+"""Measure the app with many visitors at once: real clients and the real app on one machine.
 
     python benchmarks/visitors.py --data data/emotion
 
-It starts the app, and times how long until it answers. Then 20 visitors each send clips of their own, one
-after another, without a pause; then 200 send one each at the same moment; then one sends a voice in half
-seconds, as the live screen does, alone. After that, visitors come in waves of a hundred, 20 at once, and the
-app's memory is read when a wave is gone. Whoever gets another answer than their clip's own, or none, is
-counted as a loss. Needs the extra `bench`. Writes results/visitors.json.
+It starts the app and times its first answer. Then 20 visitors each send clips, one after another without a
+pause. Then 200 visitors send one clip each at the same time. Then one visitor sends half seconds of speech,
+as the live screen does. Finally visitors come in waves of a hundred, 20 at once, and the app's memory is read
+after each wave. A request counts as lost if it gets no answer or the answer to another clip. Needs the extra
+`bench`. Writes results/visitors.json.
 """
 
 import argparse
@@ -48,7 +48,7 @@ SAME = 0.001  # how far the probabilities of one clip may differ
 
 
 def main() -> None:
-    """Start the app, visit it, and write the figures down."""
+    """Start the app, visit it and save the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,7 +76,7 @@ def main() -> None:
 
 @contextmanager
 def served() -> Iterator[tuple[str, psutil.Process, float]]:
-    """Run the app; give its address, its process, and how many seconds it took until it answered."""
+    """Run the app; yield its address, its process, and the seconds until its first answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -113,13 +113,13 @@ def write_clips(data: str, folder: Path) -> list[Path]:
 
 
 def expect(clips: list[Path]) -> dict[Path, dict[str, float] | None]:
-    """Give the probabilities that each clip should get."""
+    """Return the probabilities that each clip should get."""
     classifier = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2")
     return {clip: classifier.predict(clip).probabilities for clip in clips}
 
 
 def send(address: str, visitors: int, each: int, clips: list[Path], expected: dict) -> dict:
-    """Let visitors send clips at the same time; give their waits in seconds, and the losses."""
+    """Send clips as several visitors at once; return their waits in seconds, and what was lost."""
     clients = [enter(address) for _ in range(visitors)]
     with ThreadPoolExecutor(visitors) as pool:
         own = [
@@ -142,12 +142,12 @@ def send(address: str, visitors: int, each: int, clips: list[Path], expected: di
 
 
 def enter(address: str) -> Client:
-    """Open the app as a program does, patient with a machine that serves it and all its visitors."""
+    """Open the app as a program does, with a timeout for a machine that also runs all the visitors."""
     return Client(address, verbose=False, httpx_kwargs={"timeout": 120})
 
 
 def visit(client: Client, clips: list[Path], expected: dict) -> list[tuple[float, str]]:
-    """Send clips one after another; give each wait in seconds, and what came: right, refused or lost."""
+    """Send clips one after another; return each wait in seconds, and if it was right, refused or lost."""
     outcomes = []
     for clip in clips:
         started = time.perf_counter()
@@ -162,7 +162,7 @@ def visit(client: Client, clips: list[Path], expected: dict) -> list[tuple[float
 
 
 def follow(address: str, clips: list[Path]) -> dict:
-    """Send a voice piece by piece as a browser does; give how long each answer took, transport included."""
+    """Send speech piece by piece as a browser does; return how long the answers took, transport included."""
     voice = np.concatenate([soundfile.read(clip, dtype="float32")[0] for clip in clips])
     size, times = int(CHUNK_SECONDS * SAMPLE_RATE), []
     with httpx.Client(base_url=f"{address}gradio_api/", timeout=120) as line:
@@ -182,7 +182,7 @@ def follow(address: str, clips: list[Path]) -> dict:
 
 
 def ask(line: httpx.Client, piece: bytes, call: dict) -> None:
-    """Upload a piece, ask, and wait for the answer; the third input is a state, which the app keeps."""
+    """Upload a piece and wait for its answer; the third input is the state, which the app keeps."""
     [path] = line.post("upload", files={"files": ("piece.wav", piece)}).json()
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     line.post("queue/join", json=call | {"data": [file, "wav2vec2", None]}).raise_for_status()
@@ -196,7 +196,7 @@ def ask(line: httpx.Client, piece: bytes, call: dict) -> None:
 
 
 def watch_memory(address: str, app: psutil.Process, clips: list[Path], expected: dict) -> dict:
-    """Give the app's memory in MB after each wave of visitors, FEW of them at once."""
+    """Return the app's memory in MB after each wave of visitors, FEW of them at once."""
     own, lost = [], 0
     for _ in range(WAVES):
         with ThreadPoolExecutor(FEW) as pool:
