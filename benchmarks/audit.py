@@ -81,8 +81,8 @@ def find_advisories(packages: list[str]) -> tuple[list[dict] | None, str | None]
     """Look up the advisories against the installed versions.
 
     Returns:
-        The package, version, id and fixed versions of each advisory, and None. If they are unknown, None and a
-        sentence that says why.
+        The package, version, id and fixed versions of each advisory, and None. If they are unknown, None and
+        a sentence that says why.
     """
     pins = "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in packages)
     command = [sys.executable, "-m", "pip_audit", "--format", "json", "--no-deps", "--disable-pip"]

@@ -42,8 +42,8 @@ def cross_validate(
 ) -> None:
     """Train and test on each protocol's splits and write the summary.
 
-    Clips are sampled as in train.py: 200 of a speaker at most, the emotions of a corpus balanced by weight. After
-    C is chosen, the validation speakers join the training speakers, as with --refit.
+    Clips are sampled as in train.py: 200 of a speaker at most, the emotions of a corpus balanced by weight.
+    After C is chosen, the validation speakers join the training speakers, as with --refit.
 
     Args:
         options: from `make_parser`.
