@@ -24,6 +24,7 @@ def report_of(model: str) -> dict:
     return json.loads((ROOT / "models" / model / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_stock_pipeline_opens_wav2vec2_without_this_project(tmp_path):
     np.save(tmp_path / "clip.npy", voice(seconds=2))
     code = (
@@ -94,6 +95,7 @@ def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
     assert speech["uar"] > 4 * 0.125
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", SHIPPED)
 def test_measuring_again_gives_the_report(model, real_dataset):
     rows = open_dataset(str(real_dataset))["test"]

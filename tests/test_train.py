@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, voice
 from datasets import Dataset, load_from_disk
 from scipy.special import softmax
@@ -26,6 +27,7 @@ from speech_emotion.training.checkpoints import claim
 from speech_emotion.training.heads import fit_linear_probe
 from speech_emotion.training.inputs import ClipDataset, Collator
 from speech_emotion.training.sampling import LengthSampler, balance, cap_speakers, hold_out_in_turn
+from train import main
 
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
@@ -41,14 +43,17 @@ def train(*arguments, processes: int = 1, **settings: str) -> str:
 
 
 def refuse(*arguments) -> str:
-    """Give the sentence with which training ends that cannot begin."""
-    command = [sys.executable, "train.py", "--use_cpu", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    return result.stderr
+    """Run the script in this process; return the sentence with which it ends before it trains."""
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["train.py", "--use_cpu", *map(str, arguments)])
+        main()
+    torch.set_num_threads(threads)
+    assert isinstance(ended.value.code, str)  # Python prints it and ends with status 1
+    return ended.value.code
 
 
+@pytest.mark.slow
 def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp_path):
     arguments = [
         *(
@@ -90,6 +95,7 @@ def test_the_cnn_learns_resumes_reports_and_is_published(small_dataset, hub, tmp
     assert "was off by" in classifier.calibration
 
 
+@pytest.mark.slow
 def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
     train(
         *("--model", "cnn-mfcc", "--data", small_dataset, "--model_dir", tmp_path / "model"),
@@ -100,6 +106,7 @@ def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
     assert sum(map(sum, report["confusion_matrix"])) == report["clips"]
 
 
+@pytest.mark.slow
 def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
     train(
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "model", "--refit"),
@@ -112,6 +119,7 @@ def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
     assert loaded.num_parameters() == report["parameters"]  # the lesson's are none of them
 
 
+@pytest.mark.slow
 def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     encoder_folder, small_dataset, tmp_path
 ):
@@ -144,6 +152,7 @@ def test_a_speech_encoder_is_fine_tuned_by_the_same_command_on_two_processes(
     assert any(changed)
 
 
+@pytest.mark.slow
 def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_dataset, tmp_path):
     config = WhisperConfig(
         d_model=32, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32, num_mel_bins=16,
@@ -176,6 +185,7 @@ def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_d
     assert classifier.answer_segments([0.0], [voice(seconds=7)])[0].seconds == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--cached_views", 0)], ids=["heard", "kept"])
 def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_path, kept):
     undisturbed = {f"{place}_dropout": 0.0 for place in ("hidden", "attention", "activation", "feat_proj")}
@@ -198,6 +208,7 @@ def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_
     assert np.allclose(losses[1], losses[2], atol=1e-4), losses
 
 
+@pytest.mark.slow
 def test_an_interrupted_epoch_goes_on_as_if_it_had_not_been(encoder_folder, small_dataset, tmp_path):
     """With two processes, augmentation, mix-up, dropout, and another number of workers."""
     arguments = [
@@ -224,6 +235,7 @@ def test_an_interrupted_epoch_goes_on_as_if_it_had_not_been(encoder_folder, smal
     assert first == second
 
 
+@pytest.mark.slow
 def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, small_dataset, tmp_path):
     arguments = [
         *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
@@ -254,6 +266,7 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
     assert json.loads((tmp_path / "figures" / "folds.json").read_text())["groups"] == summary["groups"]
 
 
+@pytest.mark.slow
 def test_temperature_hangs_on_speakers_held_out_in_turn(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
@@ -323,6 +336,7 @@ def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish
     assert kept == {*first, *later, *other} - begun_anew
 
 
+@pytest.mark.slow
 def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
@@ -334,6 +348,7 @@ def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
     assert "**Speakers leak**" in (tmp_path / "cnn" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_low_rank_additions_end_up_in_the_weights(encoder_folder, small_dataset, tmp_path):
     arguments = ["--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"]
     train(*arguments, "--output_dir", tmp_path / "run", "--num_train_epochs", 2, "--lora_rank", 2)
@@ -411,6 +426,15 @@ def test_what_cannot_be_trained_ends_in_a_sentence(wrong, sentence, small_datase
     assert result.returncode == 1
     assert sentence in result.stderr.strip().splitlines()[-1]
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_the_command_prints_its_sentence_and_ends_with_status_1(tmp_path):
+    command = [sys.executable, "train.py", "--use_cpu", "--data", tmp_path / "gone"]
+    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert str(tmp_path / "gone") in result.stderr
 
 
 def test_a_dataset_that_is_not_there_ends_in_a_sentence(tmp_path):

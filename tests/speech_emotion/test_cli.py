@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from conftest import ROOT, pause, speak, write_wav
 from speech_emotion import EmotionClassifier
 from speech_emotion.cli import main
 from speech_emotion.inference.batch import classify_files, find_recordings, to_csv
+from speech_emotion.models.folder import EXPORTS
 
 
 @pytest.fixture
@@ -65,14 +67,34 @@ def test_a_timeline_is_csv_or_json(hear, tmp_path):
     ("name", "sentence"),
     [("broken.mp3", "not audio"), ("gone.wav", "cannot be read"), ("empty", "no recording in")],
 )
-def test_what_cannot_be_judged_is_a_sentence_and_status_1(folder, name, sentence):
+def test_a_source_without_an_answer_gets_a_sentence(folder, cnn_folder, name, sentence, capsys):
     (folder / "empty").mkdir()
-    command = [sys.executable, "-m", "speech_emotion", folder / name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert sentence in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit, match=sentence) as ended:
+        main([str(folder / name), "--model", str(cnn_folder)])
+    assert isinstance(ended.value.code, str)  # Python prints it and ends with status 1
+    assert capsys.readouterr().out == ""
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "speech_emotion", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_missing_file_is_reported_before_a_model_is_loaded(tmp_path):
+    done = run(tmp_path / "gone.wav", "--model", tmp_path / "no-model")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "The file 'gone.wav' cannot be read: No such file or directory.\n"
+
+
+@pytest.mark.slow
+def test_a_notice_about_an_export_goes_to_the_standard_error(cnn_folder, folder, tmp_path):
+    model = shutil.copytree(cnn_folder, tmp_path / "model")
+    export = model / next(iter(EXPORTS.values()))
+    export.parent.mkdir(exist_ok=True)
+    export.write_bytes(b"no export at all")
+    done = run(folder / "b.wav", "--model", model, "--json")
+    assert set(json.loads(done.stdout)["probabilities"]) == {"happy", "sad"}
+    assert f"{export.name} cannot be run" in done.stderr
 
 
 def test_a_name_that_a_spreadsheet_would_calculate_is_quoted(cnn_folder, tmp_path):

@@ -24,6 +24,7 @@ print(prediction.probabilities["happy"])
 """
 
 
+@pytest.mark.slow
 def test_a_published_model_is_loaded_by_its_id(hub, cnn_folder, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     assert publish_folder(cnn_folder, "you/cnn") == f"{hub.url}/you/cnn"
@@ -53,6 +54,7 @@ def load(environment: dict[str, str]) -> Path:
     return Path(result.stdout.strip())
 
 
+@pytest.mark.slow
 def test_what_is_loaded_is_of_the_commit_that_was_checked(hub, cnn_folder, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     publish_folder(cnn_folder, "you/cnn")
@@ -73,6 +75,7 @@ def test_what_is_loaded_is_of_the_commit_that_was_checked(hub, cnn_folder, tmp_p
     assert repository.files != honest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["not there", "silent", "offline"])
 def test_a_model_that_was_loaded_before_is_loaded_without_the_hub(
     how, hub, cnn_folder, tmp_path, monkeypatch
