@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="model folders")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     options = parser.parse_args(arguments)
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # of the exporter and the quantiser, about themselves
     try:
         dataset = open_dataset(options.data)
@@ -72,6 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
             export(folder, dataset["validation"], dataset["test"])
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
+    finally:
+        logging.disable(before)
 
 
 def export(folder: Path, validation: Dataset, test: Dataset) -> None:
