@@ -40,6 +40,7 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/visitors.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/archive.py
 	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/tables.py
 

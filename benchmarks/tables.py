@@ -400,6 +400,24 @@ def preparation() -> str:
     return markdown(["clips", "time", "memory"], rows)
 
 
+def archive() -> str:
+    """Render the speed and the memory of an archive, in each way."""
+    own = read("results/archive")
+    rows = [
+        [
+            name,
+            f"{way['files_per_second']:.1f}",
+            f"{way['times_as_fast_as_the_sound_lasts']:.0f}",
+            ", ".join(str(each) for each in way["memory_mb"]),
+        ]
+        for name, way in own["ways"].items()
+    ]
+    counts = ", ".join(f"{count:,}" for count in own["files"])
+    return markdown(
+        ["way", "files a second", "times as fast as the sound lasts", f"MB for {counts} files"], rows
+    )
+
+
 def licences() -> str:
     """Render the licences of what `requirements.txt` installs."""
     rows = [[words, ", ".join(names)] for words, names in read("results/audit")["licences"].items()]
@@ -428,6 +446,7 @@ TABLES: dict[str, Callable[[], str]] = {
         permissions,
         training,
         preparation,
+        archive,
         licences,
     )
 }

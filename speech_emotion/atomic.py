@@ -69,16 +69,26 @@ def check_place(folder: Path, mark: str) -> None:
         raise FileExistsError(f"{folder} holds something without a {mark}, so it is not replaced.")
 
 
-def atomic_write(path: Path, text: str) -> None:
-    """Write a file aside and put it in its place; the folders above it are made."""
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside a file; what is written there takes the file's place when the block ends well.
+
+    The folders above it are made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text)
+        yield part
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def atomic_write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; the folders above it are made."""
+    with atomic_file(path) as part:
+        part.write_text(text, "utf-8")
 
 
 def digest(file: Path) -> str:

@@ -5,6 +5,7 @@
     speech-emotion call.mp3 --timeline           # CSV: the emotion of each utterance
     speech-emotion call.mp3 --timeline --json
     speech-emotion folder --output emotions.csv  # CSV: one row for each recording
+    speech-emotion archive folder --output DIR   # Parquet, for many recordings; see archive --help
 
 Errors and notices go to the standard error. The exit status is 1 if there is no answer, and 2 if the command
 line is wrong. `python -m speech_emotion` is the same command.
@@ -36,6 +37,11 @@ def main(arguments: list[str] | None = None) -> None:
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     limit_ffmpeg_memory()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["archive"]:
+        from speech_emotion.inference.archive.command import main as run_archive  # imports pyarrow
+
+        return run_archive(arguments[1:])
     try:
         options = parse(arguments)
         if not options.source.is_dir():

@@ -15,6 +15,12 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def count_threads() -> int:
+    """Return how many threads a computation may use: OMP_NUM_THREADS, as torch reads it, or one a core."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdigit() and int(limit) else count_cores()
+
+
 def name_processor() -> str:
     """Return the processor's name as the system states it."""
     cpuinfo = Path("/proc/cpuinfo")

@@ -17,7 +17,7 @@ import onnxruntime
 
 from speech_emotion.atomic import digest
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.machine import count_cores
+from speech_emotion.machine import count_threads
 from speech_emotion.models.folder import EXPORTS, OPTIONAL_SETTINGS, SETTINGS, WEIGHTS
 from speech_emotion.models.untrusted import check_rate
 
@@ -129,7 +129,7 @@ class OnnxBackend:
             raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
         limit_memory()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = count_cores()
+        options.intra_op_num_threads = count_threads()
         options.log_severity_level = 4  # its errors are raised as well
         options.add_session_config_entry("session.use_env_allocators", "1")  # those that are limited
         try:

@@ -1,0 +1,89 @@
+"""Work on many machines: Ray Data, with an actor for each processor or each GPU.
+
+Ray schedules the work, repeats what a lost machine had not handed over, and holds no more in memory than its
+object store allows. Every machine needs this package, and reaches the recordings and the model at the same
+address.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from speech_emotion.audio.decoding import limit_ffmpeg_memory
+from speech_emotion.inference.archive.answers import Answerer
+from speech_emotion.inference.archive.inputs import ArchiveError
+from speech_emotion.inference.archive.processes import BATCH
+from speech_emotion.inference.archive.tables import Rows
+
+
+class Actor:
+    """One classifier on one machine.
+
+    Args:
+        answerer: answers the recordings.
+    """
+
+    def __init__(self, answerer: Answerer):
+        limit_ffmpeg_memory()
+        self.answerer = answerer
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return `rows`, a `Rows` for each `name` in the batch."""
+        rows = np.empty(len(batch["name"]), object)
+        rows[:] = self.answerer([os.fsdecode(name) for name in batch["name"]])
+        return {"rows": rows}
+
+
+def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) -> Iterator[Rows]:
+    """Yield the rows for recordings from a Ray cluster, in the order of the names.
+
+    Args:
+        answerer: answers the recordings.
+        names: of the recordings.
+        address: of the cluster, or `auto` for the one this machine belongs to.
+
+    Raises:
+        ArchiveError: Ray is not installed, or the cluster cannot be reached.
+    """
+    ray = connect(address)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False  # the archive has its own
+    resources = ray.cluster_resources()
+    gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    each = {"num_gpus": 1} if gpus else {"num_cpus": 1}
+    if gpus:
+        answerer = replace(answerer, device="cuda")
+    table = pa.table({"name": pa.array([os.fsencode(name) for name in names], pa.binary())})
+    dataset = ray.data.from_arrow(table).repartition(target_num_rows_per_block=BATCH)
+    answers = dataset.map_batches(
+        Actor,
+        fn_constructor_args=(answerer,),
+        batch_size=BATCH,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=gpus or processors),
+        **each,
+    )
+    for row in answers.iter_rows():
+        yield row["rows"]
+
+
+def connect(address: str):
+    """Return the module `ray`, connected to a cluster.
+
+    Raises:
+        ArchiveError: as `answer_on_cluster`.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ArchiveError("--ray needs Ray: pip install 'speech-emotion-recognition[cluster]'.") from error
+    try:
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ArchiveError(f"The Ray cluster {address!r} cannot be reached: {reason}.") from error
+    return ray

@@ -1,0 +1,129 @@
+"""An archive from its recordings to its tables: what is not done yet, on one machine or on many."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from speech_emotion.atomic import digest
+from speech_emotion.inference.archive.answers import Answerer, load
+from speech_emotion.inference.archive.inputs import list_recordings
+from speech_emotion.inference.archive.processes import answer_here, answer_in_processes
+from speech_emotion.inference.archive.shards import Shard, open_archive
+from speech_emotion.inference.archive.tables import Rows
+from speech_emotion.machine import count_cores
+from speech_emotion.models.folder import WEIGHTS
+
+SHARD_SIZE = 500  # recordings; calls of five minutes make 50,000 utterances of it, and 10 minutes of work
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} files, {desc} hours of sound, {remaining} left"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found and did.
+
+    Attributes:
+        files: recordings in the archive.
+        failed: how many of them have no answer.
+        try_again: how many of those the storage did not hand out.
+        hours: length of the answered recordings in the archive.
+        done: recordings that this run worked on.
+        done_hours: their length, where they have an answer.
+        seconds: that this run worked on them.
+    """
+
+    files: int
+    failed: int
+    try_again: int
+    hours: float
+    done: int
+    done_hours: float
+    seconds: float
+
+
+def run_archive(
+    address: str,
+    folder: Path,
+    model: str,
+    processes: int | None = None,
+    ray: str | None = None,
+    shard_size: int = SHARD_SIZE,
+    progress: bool = True,
+) -> Summary:
+    """Answer every recording of an archive that has no answer yet, and write the tables.
+
+    The tables depend on the recordings and the model alone, not on how many processes or machines work on
+    them, nor on how often a run is interrupted. The module `shards` describes the files.
+
+    Args:
+        address: of the recordings, as in `list_recordings`.
+        folder: where the tables are written; absent, empty, or an archive of the same recordings and model.
+        model: folder or hub id.
+        processes: how many work on this machine; as many as it has cores by default.
+        ray: address of a Ray cluster that works instead; `auto` for the one this machine belongs to.
+        shard_size: the most recordings in a shard; memory grows with it.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ArchiveError: the recordings, the folder or the cluster cannot be used.
+        ModelError: the model cannot be.
+        OSError: a table cannot be written.
+    """
+    source, names = list_recordings(address)
+    classifier = load(model, None, os.getpid())
+    facts = {
+        "format": 1,
+        "input": source.address,
+        "weights": digest(classifier.folder / WEIGHTS),
+        "threshold": classifier.threshold,
+        "labels": classifier.labels,
+    }
+    answerer = Answerer(source, model)
+    with open_archive(folder, facts, classifier.labels) as archive:
+        shards = archive.plan(names, shard_size)
+        before, start = dict(archive.totals), time.monotonic()
+        waiting = [name for shard in shards for name in shard.names]
+        if ray:
+            from speech_emotion.inference.archive.cluster import answer_on_cluster
+
+            answers = answer_on_cluster(answerer, waiting, ray)
+        elif source.in_this_process_only:
+            answers = answer_here(answerer, waiting)
+        else:
+            answers = answer_in_processes(answerer, waiting, processes or count_cores())
+        for shard, rows in fill(shards, answers, before, progress):
+            archive.write(shard, rows)
+        archive.write_manifest(complete=True)
+        totals = archive.totals
+        return Summary(
+            files=totals["files"],
+            failed=totals["failed"],
+            try_again=totals["try_again"],
+            hours=totals["seconds"] / 3600,
+            done=len(waiting),
+            done_hours=(totals["seconds"] - before.get("seconds", 0)) / 3600,
+            seconds=time.monotonic() - start,
+        )
+
+
+def fill(
+    shards: list[Shard], answers: Iterator[Rows], before: dict, progress: bool
+) -> Iterator[tuple[Shard, list[Rows]]]:
+    """Yield each shard with the rows of its recordings, and show how far the archive is."""
+    hours, done = before.get("seconds", 0.0) / 3600, before.get("files", 0)
+    total = done + sum(len(shard.names) for shard in shards)
+    with tqdm(
+        total=total, initial=done, unit="file", bar_format=BAR, smoothing=0.05, disable=not progress
+    ) as bar:
+        bar.set_description_str(f"{hours:.1f}")
+        for shard in shards:
+            rows = []
+            for _ in shard.names:
+                rows.append(next(answers))
+                hours += rows[-1].seconds / 3600
+                bar.set_description_str(f"{hours:.1f}", refresh=False)
+                bar.update()
+            yield shard, rows
