@@ -1,4 +1,4 @@
-"""Fixtures made by code: synthetic voices, miniature corpora, a dataset and models prepared from them."""
+"""Fixtures made by code: synthetic voices, miniature corpora, and a dataset and models made from them."""
 
 import json
 import re
@@ -31,7 +31,7 @@ SAMPLED = 40  # of the real recordings, every so many is in the sample, and all 
 
 
 def voice(pitch: float = 150.0, seconds: float = 1.0, level: float = 0.3, seed: int = 0) -> np.ndarray:
-    """Make something like a voice: harmonics of a wavering pitch in syllables, float32, 16 kHz."""
+    """Return a sound like a voice, harmonics of a wavering pitch in syllables: float32, 16 kHz."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.03 * np.sin(2 * np.pi * 5 * time))) / SAMPLE_RATE
@@ -42,7 +42,7 @@ def voice(pitch: float = 150.0, seconds: float = 1.0, level: float = 0.3, seed: 
 
 
 def speak(pitch: float = 150.0, seconds: float = 2.0, level: float = 0.3, seed: int = 0) -> np.ndarray:
-    """Make what a speech detector takes for speech: vowels from three resonances, hisses between them.
+    """Return what a speech detector takes for speech: vowels of three resonances with hisses between them.
 
     float32, 16 kHz.
     """
@@ -68,19 +68,19 @@ def speak(pitch: float = 150.0, seconds: float = 2.0, level: float = 0.3, seed: 
 
 
 def pause(seconds: float) -> np.ndarray:
-    """Make silence, float32, 16 kHz."""
+    """Return silence, float32, 16 kHz."""
     return np.zeros(int(seconds * SAMPLE_RATE), np.float32)
 
 
 def write_wav(path: Path, audio: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
-    """Write a WAV file and the folders above it."""
+    """Write a WAV file and the folders above it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, audio, rate)
     return path
 
 
 def unknown_numbers(card: str, report: dict) -> set[str]:
-    """The numbers of a model card that neither its template nor the report knows."""
+    """Return the numbers of a model card that are neither in its template nor in the report."""
     template = (ROOT / "model_card.md").read_text()
     known = set(NUMBER.findall(template)) | set(NUMBER.findall(json.dumps(report)))
     values = [float(number) for number in NUMBER.findall(json.dumps(report))]
@@ -92,7 +92,7 @@ def unknown_numbers(card: str, report: dict) -> set[str]:
 
 @pytest.fixture(scope="session")
 def small_corpora(tmp_path_factory) -> Path:
-    """RAVDESS and SAVEE in miniature: every fold's speakers, two emotions told apart by pitch."""
+    """RAVDESS and SAVEE in miniature: speakers of every fold, and two emotions that differ in pitch."""
     return make_corpora(tmp_path_factory.mktemp("corpora"))
 
 
@@ -132,7 +132,7 @@ def make_model(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory) -> Path:
-    """A wav2vec2 in miniature without a head, as a pretrained checkpoint would be."""
+    """A wav2vec2 in miniature without a head, like a pretrained checkpoint."""
     folder = tmp_path_factory.mktemp("encoder")
     torch.manual_seed(0)
     config = Wav2Vec2Config(
@@ -147,7 +147,7 @@ def encoder_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A hub of our own on this machine, empty."""
+    """An empty hub on this machine."""
     hub = Hub()
     yield hub
     hub.close()

@@ -1,8 +1,8 @@
-"""Faults for work that changes files: a process killed, a disk full, a write denied, at any moment of it.
+"""Inject faults into work that changes files: a killed process, a full disk or denied writing, at any moment.
 
-Work runs in a forked process of its own. A moment is a change to the watched folder as Python asks the system
-for it: a file opened to be written, renamed or removed, a folder made or removed. What libraries write by
-other ways is hit by `kill_after`, by the clock.
+The work runs in a forked process. A moment is a change to the watched folder that Python requests from the system:
+a file opened for writing, renamed or removed, a folder made or removed. `kill_after` kills at a given time and so
+also hits what libraries write by other means.
 """
 
 import errno
@@ -30,23 +30,23 @@ KINDS = ("kill", *ERRORS)
 
 
 def run(work: Callable[[], None], log: Path, kind: str = "", moment: int = 0, watched: Path = Path()) -> int:
-    """Run work in a process of its own, with a fault at one moment.
+    """Run work in a process of its own with a fault at one moment.
 
     Args:
-        work: what to do, ending as a command would: by returning or by SystemExit.
-        log: the file that takes what it prints.
-        kind: `kill`, `full` or `denied`; anything else does no harm.
-        moment: the number of the change that the fault comes with, from 0; the full disk stays full.
+        work: a function that ends as a command does: by returning or by SystemExit.
+        log: the file for its output.
+        kind: `kill`, `full` or `denied`; anything else injects no fault.
+        moment: the number of the change at which the fault happens, from 0; a full disk stays full.
         watched: the folder whose changes are counted.
 
     Returns:
-        The exit status, -9 where it was killed. `moments(log)` says how many changes there were.
+        The exit status, -9 if it was killed. `moments(log)` returns the number of changes.
     """
     return _wait(_start(work, log, kind, moment, watched))
 
 
 def kill_after(work: Callable[[], None], log: Path, seconds: float) -> int:
-    """Run work as `run` does, and kill it after so many seconds; give its exit status."""
+    """Run work as `run` does and kill it after so many seconds; return its exit status."""
     child = _start(work, log, "", 0, Path())
     timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
     timer.start()
@@ -56,12 +56,12 @@ def kill_after(work: Callable[[], None], log: Path, seconds: float) -> int:
 
 
 def moments(log: Path) -> int:
-    """Give how many changes the work asked for that `run` ran to its end."""
+    """Return the number of changes of the work that `run` last finished."""
     return json.loads(log.with_suffix(".moments").read_text())["changes"]
 
 
 def seconds(log: Path) -> float:
-    """Give how long the work took that `run` ran to its end."""
+    """Return the seconds of the work that `run` last finished."""
     return json.loads(log.with_suffix(".moments").read_text())["seconds"]
 
 
@@ -72,7 +72,7 @@ def _start(work: Callable[[], None], log: Path, kind: str, moment: int, watched:
     out = log.open("w", buffering=1)
     os.dup2(out.fileno(), 1)
     os.dup2(out.fileno(), 2)
-    sys.stdout = sys.stderr = out  # pytest has put something else there
+    sys.stdout = sys.stderr = out  # pytest has replaced them
 
     def strike(event: str, arguments: tuple) -> None:
         nonlocal count
@@ -83,7 +83,7 @@ def _start(work: Callable[[], None], log: Path, kind: str, moment: int, watched:
         number, count = count, count + 1
         if kind == "kill" and number == moment:
             os.kill(own, signal.SIGKILL)
-        # What is full or denied can still be removed, and stays as it is from then on.
+        # Removing still works. The fault lasts from this moment on.
         if kind in ERRORS and number >= moment and event not in ("os.remove", "os.rmdir"):
             raise OSError(ERRORS[kind], os.strerror(ERRORS[kind]), str(arguments[0]))
 
@@ -116,13 +116,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class Work:
-    """A command that makes the folder `made` in a scratch folder.
+    """A command that writes the folder `made` in a scratch folder.
 
     Attributes:
-        start: runs it, given the scratch folder.
-        go_on: runs what is to be run after a fault.
-        prior: what `made` holds before; None for nothing.
-        same: of the files, those that have the same bytes whenever the work is done; the others have dates.
+        start: runs it in the scratch folder.
+        go_on: runs the command that a user gives after a fault.
+        prior: the content of `made` before; None for nothing.
+        same: matches the files that have the same bytes after every run; the others contain dates.
     """
 
     start: Callable[[Path], None]
@@ -131,28 +131,28 @@ class Work:
     same: str
 
     def prepare(self, scratch: Path) -> None:
-        """Make a scratch folder, with what is there before."""
+        """Make a scratch folder with the content before."""
         scratch.mkdir()
         if self.prior:
             shutil.copytree(self.prior, scratch / "made")
 
     def finish(self, scratch: Path, log: Path) -> dict[str, bytes]:
-        """Do it from the start without a fault, and give what it made; `moments(log)` then says how many."""
+        """Run it without a fault and return what it wrote; `moments(log)` is then its number of changes."""
         self.prepare(scratch)
         assert run(lambda: self.start(scratch), log, watched=scratch) == 0, log.read_text()
         return contents(scratch / "made")
 
     def suffer(self, scratch: Path, log: Path, whole: dict[str, bytes], strike: Callable[..., int]) -> str:
-        """Do it with a fault, then once more without, and say what was lost.
+        """Run it with a fault and then once more without; return what was lost.
 
         Args:
             scratch: a folder to be made.
-            log: the file for what is printed.
-            whole: what `finish` gave.
-            strike: runs work given as its first argument, with a fault, printing into the second.
+            log: the file for the output.
+            whole: the result of `finish`.
+            strike: runs the work in its first argument with a fault and prints into its second.
 
         Returns:
-            What was lost, "" for nothing.
+            A description of the loss, "" for none.
         """
         self.prepare(scratch)
         status, said = strike(lambda: self.start(scratch), log), log.read_text()
@@ -169,17 +169,17 @@ class Work:
         return f"left behind {leftovers}" if leftovers else ""
 
     def half(self, scratch: Path, whole: dict[str, bytes]) -> str:
-        """Say how `made` is neither as it was before nor whole; "" where it is one of these."""
+        """Describe how `made` is neither as before nor complete; "" if it is one of these."""
         before = contents(self.prior) if self.prior else {}
         made = contents(scratch / "made")
         if made == before or self.alike(made, whole):
             return ""
         if not made and contents(scratch / ".made.partial" / "replaced") == before:
-            return ""  # killed between two renames: the next run puts it back
+            return ""  # killed between two renames; the next run restores it
         return f"{sorted(made)} in place of {sorted(whole)}"
 
     def alike(self, made: dict[str, bytes], whole: dict[str, bytes]) -> bool:
-        """Whether two folders hold the same: dates apart, and with whole JSON files."""
+        """Return whether two folders hold the same, dates apart, with valid JSON files."""
         for name, content in made.items():
             if name.endswith(".json"):
                 json.loads(content)
@@ -189,7 +189,7 @@ class Work:
 
 
 def training(data: Path, prior: Path | None, *arguments: str) -> Work:
-    """Train a tiny CNN for two epochs with a summary; what is before is another model."""
+    """Return the work of training a tiny CNN for two epochs, where another model may lie before."""
     settings = {
         "model": "cnn", "data": data, "model_config": '{"widths": [8]}', "dataloader_num_workers": 0,
         "per_device_train_batch_size": 4, "num_train_epochs": 2, "disable_tqdm": "true",
@@ -209,7 +209,7 @@ def training(data: Path, prior: Path | None, *arguments: str) -> Work:
 
 
 def preparation(corpora: Path, prior: Path | None) -> Work:
-    """Prepare a dataset; what is before is one of other recordings."""
+    """Return the work of preparing a dataset, where one of other recordings lies before."""
 
     def start(scratch: Path) -> None:
         output = scratch / "made"
@@ -220,7 +220,7 @@ def preparation(corpora: Path, prior: Path | None) -> Work:
 
 
 def measurement(data: Path, model: Path) -> Work:
-    """Measure a finished model folder again."""
+    """Return the work of measuring a finished model folder again."""
 
     def start(scratch: Path) -> None:
         sys.argv = ["evaluation", str(scratch / "made"), "--data", str(data), "--quick"]
@@ -230,7 +230,7 @@ def measurement(data: Path, model: Path) -> Work:
 
 
 def damage(path: Path, how: str) -> None:
-    """Harm a file: it is `lost`, `cut` in half, or a bit in its middle is `flipped`."""
+    """Damage a file: `lost`, `cut` in half, or with a bit in its middle `flipped`."""
     content = bytearray(path.read_bytes())
     path.unlink()
     if how == "cut":

@@ -1,7 +1,7 @@
-"""A server that speaks as much of the Hugging Face Hub's protocol as publishing and loading need.
+"""A server with the part of the Hugging Face Hub's protocol that publishing and loading need.
 
-Models and datasets live in memory; what the clients send and fetch is real: repositories are created, files
-uploaded (small ones in the commit, others by LFS), listed and downloaded, with redirects and byte ranges.
+It keeps models and datasets in memory. The real clients create repositories, upload files (small ones in the
+commit, others by LFS), list them and download them, with redirects and byte ranges.
 """
 
 import base64
@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_tests"
-REGULAR = (".json", ".md", ".txt")  # committed with their content; everything else goes by LFS
+REGULAR = (".json", ".md", ".txt")  # committed with their content; all others go by LFS
 
 
 class Repository:
-    """One model or dataset: its files as they are now, and as they were at every commit that was asked for."""
+    """One model or dataset: its files now, and at every commit that was requested."""
 
     def __init__(self, private: bool):
         self.private = private
@@ -25,7 +25,7 @@ class Repository:
         self.commits: dict[str, dict[str, bytes]] = {}
 
     def at(self, revision: str) -> dict[str, bytes]:
-        """Give the files of the branch, which are those of now, or of a commit; of another there are none."""
+        """Return the files of the branch or of a commit; none for an unknown revision."""
         return self.files if revision == "main" else self.commits.get(revision, {})
 
     @property
@@ -52,7 +52,7 @@ class Repository:
 
 
 class Hub:
-    """The server. `environment(home)` is what a process needs to take it for the hub."""
+    """The server; a process with the variables of `environment(home)` uses it as the hub."""
 
     def __init__(self):
         self.repositories: dict[str, Repository] = {}  # "models/you/name", "datasets/you/name"
@@ -79,7 +79,7 @@ class Hub:
         return settings | {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": token}
 
     def adopt(self, monkeypatch, token: str = TOKEN) -> None:
-        """Make this process, which has read its environment already, publish here."""
+        """Make this process, which has already read its environment, use this server."""
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", self.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         monkeypatch.setenv("HF_TOKEN", token)

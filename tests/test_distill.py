@@ -1,4 +1,4 @@
-"""Distillation, with a tiny random Whisper for a teacher."""
+"""Distillation from a tiny random Whisper."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def teacher_folder(tmp_path_factory):
-    """A full Whisper checkpoint, encoder and decoder, as the hub has it."""
+    """A full Whisper checkpoint, encoder and decoder, as on the hub."""
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(0)
     config = WhisperConfig(
@@ -37,7 +37,7 @@ def teacher_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(teacher_folder, small_dataset, tmp_path_factory):
-    """A student of two layers, distilled while the dataset has no test split: whoever opened it would fail."""
+    """A student of two layers, distilled without the test split, so that using it would fail."""
     folder = tmp_path_factory.mktemp("outputs") / "distilled"
     command = ["distill.py", "--teacher", teacher_folder, "--data", small_dataset, "--output", folder]
     dataset = open_dataset(str(small_dataset))
@@ -95,38 +95,38 @@ def test_positional_convolution_gives_the_table(student, teacher, order, frames)
     torch.testing.assert_close(added - distill.POSITION_OFFSET, table, rtol=0, atol=1e-4)
 
 
-def test_student_explains_what_the_teacher_does_with_new_speakers(report):
+def test_the_student_explains_the_teacher_on_new_speakers(report):
     explained = report["variance_explained"]
     assert list(explained) == ["stem", "layer_1", "layer_2"]
     assert explained["stem"] > 0.8
     assert min(explained.values()) > 0.5
 
 
-def test_hears_the_training_speakers_alone(report, small_dataset):
+def test_only_training_speakers_are_used(report, small_dataset):
     dataset = open_dataset(str(small_dataset))
     assert set(report["speakers"]) == set(dataset["train"]["speaker"])
 
 
-def test_report_says_how_to_repeat_it(report, student):
+def test_the_report_states_how_to_repeat_it(report, student):
     assert report["command"].startswith("python distill.py --teacher ")
     assert report["parameters"] == student.num_parameters()
     assert {"processor", "torch", "date"} <= set(report["measured_on"])
     assert report["hours_heard"] > 0
 
 
-def test_folder_lacks_nothing_but_the_head(folder):
+def test_the_folder_lacks_only_the_head(folder):
     _, info = AutoModelForAudioClassification.from_pretrained(folder, num_labels=8, output_loading_info=True)
     assert {key.split(".")[0] for key in info["missing_keys"]} == {"projector", "classifier"}
     assert not info["unexpected_keys"]
 
 
-def test_everybody_may_read_the_folder(folder):
+def test_the_folder_is_readable_by_all(folder):
     assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
     assert folder.stat().st_mode & 0o555 == 0o555
 
 
-def test_a_folder_that_is_something_else_is_not_replaced(tmp_path, monkeypatch):
+def test_a_folder_of_another_kind_is_not_replaced(tmp_path, monkeypatch):
     (tmp_path / "report.json").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["distill.py", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"without a distillation\.json, so it is not"):

@@ -1,4 +1,4 @@
-"""Faults in training, preparation and measuring: nothing is lost, nothing half-written takes a place."""
+"""Faults in training, preparation and measuring: nothing is lost, and nothing incomplete replaces anything."""
 
 import json
 import random
@@ -18,7 +18,7 @@ from data_prep.build import build_dataset
 
 pytestmark = pytest.mark.slow
 
-torch.set_num_threads(1)  # a process that is forked must not wait for threads that are not there
+torch.set_num_threads(1)  # a forked process has no other threads to wait for
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def other_dataset(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(small_dataset, tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
-    """A finished training: its scratch folder, and what it made."""
+    """A finished training: its scratch folder, and the files it wrote."""
     folder = tmp_path_factory.mktemp("trained")
     whole = training(small_dataset, None).finish(folder / "scratch", folder / "log")
     return folder / "scratch", whole
@@ -49,12 +49,12 @@ def works(small_corpora, small_dataset, other_dataset, cnn_folder, trained) -> d
 
 
 @pytest.mark.parametrize("name", ["training", "refit on kept states", "preparation", "measurement"])
-def test_whenever_work_is_killed_or_finds_no_room_nothing_is_lost(name, works, tmp_path):
+def test_a_kill_a_full_disk_or_denied_writing_loses_nothing(name, works, tmp_path):
     work = works[name]
     whole = work.finish(tmp_path / "unbroken", tmp_path / "log")
     last = moments(tmp_path / "log") - 1
     assert last > 5
-    draw = random.Random(name)  # benchmarks/faults.py goes through them all
+    draw = random.Random(name)  # benchmarks/faults.py tries every moment
     plan = [("kill", last), ("kill", draw.randrange(last)), ("full", draw.randrange(last)), ("denied", 0)]
     for number, (kind, moment) in enumerate(plan):
         scratch = tmp_path / str(number)
@@ -74,7 +74,7 @@ def test_the_same_seed_and_data_give_the_same_weights(works, trained, small_data
 
 
 @pytest.mark.parametrize("how", ["lost", "cut", "flipped"])
-def test_a_damaged_checkpoint_is_passed_over(how, trained, small_dataset, tmp_path):
+def test_a_damaged_checkpoint_is_skipped(how, trained, small_dataset, tmp_path):
     scratch, whole = trained
     files = sorted(path.name for path in (scratch / "run" / "checkpoint-10").iterdir())
     assert {"model.safetensors", "average.safetensors", "optimizer.pt", "trainer_state.json"} <= set(files)
@@ -88,7 +88,7 @@ def test_a_damaged_checkpoint_is_passed_over(how, trained, small_dataset, tmp_pa
         assert contents(tmp_path / name / "made")["model.safetensors"] == whole["model.safetensors"]
 
 
-def test_a_checkpoint_asked_for_by_name_must_be_whole(trained, small_dataset, tmp_path):
+def test_a_checkpoint_requested_by_name_must_be_complete(trained, small_dataset, tmp_path):
     shutil.copytree(trained[0], tmp_path / "scratch")
     checkpoint = tmp_path / "scratch" / "run" / "checkpoint-10"
     damage(checkpoint / "optimizer.pt", "cut")
@@ -97,7 +97,7 @@ def test_a_checkpoint_asked_for_by_name_must_be_whole(trained, small_dataset, tm
     assert f"{checkpoint} is cut off or damaged." in (tmp_path / "log").read_text()
 
 
-def test_a_training_that_starts_anew_takes_nothing_from_an_earlier_one(trained, small_dataset, tmp_path):
+def test_a_new_training_uses_nothing_of_an_earlier_one(trained, small_dataset, tmp_path):
     shutil.copytree(trained[0], tmp_path / "scratch")
     work = training(small_dataset, None, "--num_train_epochs=1")
     assert run(lambda: work.start(tmp_path / "scratch"), tmp_path / "log") == 0
@@ -115,7 +115,7 @@ def test_a_training_that_starts_anew_takes_nothing_from_an_earlier_one(trained, 
         ("dataset_dict.json", "cut"),
     ],
 )
-def test_a_damaged_dataset_is_said_to_be(file, how, small_dataset, tmp_path):
+def test_a_damaged_dataset_is_reported(file, how, small_dataset, tmp_path):
     data = shutil.copytree(small_dataset, tmp_path / "data")
     damage(data / file, how)
     assert run(lambda: training(data, None).start(tmp_path / "scratch"), tmp_path / "log") == 1
@@ -127,7 +127,7 @@ def test_a_damaged_dataset_is_said_to_be(file, how, small_dataset, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["cut", "lost"])
-def test_kept_states_that_were_damaged_are_computed_again(how, small_dataset, tmp_path):
+def test_damaged_cached_states_are_computed_again(how, small_dataset, tmp_path):
     work = training(small_dataset, None, "--cached_views=0", "--num_train_epochs=1")
     whole = work.finish(tmp_path / "scratch", tmp_path / "log")
     for file in (tmp_path / "scratch" / "states").iterdir():
@@ -136,7 +136,7 @@ def test_kept_states_that_were_damaged_are_computed_again(how, small_dataset, tm
         assert contents(tmp_path / "scratch" / "made")["model.safetensors"] == whole["model.safetensors"]
 
 
-def test_what_is_no_model_is_not_replaced_and_checkpoints_do_not_lie_in_one(small_dataset, tmp_path):
+def test_only_a_model_folder_is_replaced_and_checkpoints_lie_outside_it(small_dataset, tmp_path):
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "letter.txt").write_text("dear")
     work = training(small_dataset, None)
@@ -148,7 +148,7 @@ def test_what_is_no_model_is_not_replaced_and_checkpoints_do_not_lie_in_one(smal
     assert contents(tmp_path / "made") == {"letter.txt": b"dear"}
 
 
-def test_a_distilled_encoder_takes_its_place_when_it_is_whole(tmp_path):
+def test_a_distilled_encoder_replaces_another_only_when_it_is_complete(tmp_path):
     config = Wav2Vec2Config(
         hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, conv_dim=(8,),
         conv_kernel=(8,), conv_stride=(8,), num_conv_pos_embeddings=2, num_conv_pos_embedding_groups=1,
@@ -170,10 +170,10 @@ def test_a_distilled_encoder_takes_its_place_when_it_is_whole(tmp_path):
 
         assert work.suffer(scratch, tmp_path / "log", whole, strike) == "", moment
     assert json.loads(whole["distillation.json"]) == {"seed": 1}
-    assert sys.argv  # a forked process has its own: nothing here was changed
+    assert sys.argv  # the forked process changed only its own
 
 
-def test_a_fault_that_nothing_heeds_is_found_out(tmp_path):
+def test_careless_work_is_found_to_lose_something(tmp_path):
     def careless(scratch: Path) -> None:
         for name in ("one", "two"):
             (scratch / "made").mkdir(exist_ok=True)

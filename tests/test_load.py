@@ -1,4 +1,4 @@
-"""The real app under many visitors, impatient ones and slow ones. Only 127.0.0.1 is touched."""
+"""The real app with many visitors at once, with visitors who leave, and with slow connections, on 127.0.0.1."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ from speech_emotion import EmotionClassifier
 
 pytestmark = pytest.mark.serial
 
-VISITORS, WAITING = 2, 3  # few, so that a test can be all of them
+VISITORS, WAITING = 2, 3  # few, so that a test can fill both
 START = f"""
 import threading, app
 app.VISITORS, app.WAITING = {VISITORS}, {WAITING}
@@ -31,7 +31,7 @@ CROWD = 10
 
 
 class Visitor:
-    """A browser's traffic without the browser."""
+    """A client that sends what a browser sends."""
 
     def __init__(self, address: str, file: Path):
         self.http = httpx.Client(base_url=address, timeout=60)
@@ -42,12 +42,12 @@ class Visitor:
         self.function = functions["listen"]
 
     def join(self) -> httpx.Response:
-        """Ask to be heard."""
+        """Join the queue."""
         call = {"fn_index": self.function, "data": self.data, "session_hash": self.session}
         return self.http.post("/gradio_api/queue/join", json=call)
 
     def watch(self) -> Iterator[dict]:
-        """Follow what the app says, until it is left."""
+        """Yield the messages of the app until the connection closes."""
         url = f"/gradio_api/queue/data?session_hash={self.session}"
         with self.http.stream("GET", url) as stream:
             for line in stream.iter_lines():
@@ -57,7 +57,7 @@ class Visitor:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """An app that hears two at once and lets three wait."""
+    """An app that serves two at once and lets three wait."""
     with served("-c", START) as (address, _):
         yield address
 
@@ -74,13 +74,13 @@ def clip(tmp_path_factory) -> Path:
     return write_wav(tmp_path_factory.mktemp("clip") / "clip.wav", speak(seconds=2))
 
 
-def test_the_queue_says_who_is_next_turns_away_when_full_and_goes_on_when_visitors_leave(address, call, clip):
+def test_the_queue_states_ranks_refuses_when_full_and_continues_when_visitors_leave(address, call, clip):
     heard = [Visitor(address, call) for _ in range(VISITORS)]
     views = [visitor.watch() for visitor in heard if visitor.join().is_success]
     for view in views:
         assert any(
             message["msg"] == "process_generating" for message in view
-        )  # its first half minute is there
+        )  # the answer to its first half minute
     waiting = [Visitor(address, clip) for _ in range(WAITING)]
     assert all(visitor.join().is_success for visitor in waiting)
     last = waiting[-1].watch()
@@ -92,15 +92,15 @@ def test_the_queue_says_who_is_next_turns_away_when_full_and_goes_on_when_visito
 
     left = time.monotonic()
     for view in views:
-        view.close()  # nobody presses a button: the connection is gone
+        view.close()  # as when a browser window closes
     assert any(message["msg"] == "process_completed" and message["success"] for message in last)
-    assert time.monotonic() - left < 20  # the recordings of who left would have taken longer
+    assert time.monotonic() - left < 20  # the recordings of those who left would take longer
     answered = Visitor(address, clip)
     assert answered.join().is_success
     assert any(message["msg"] == "process_completed" for message in answered.watch())
 
 
-def test_slow_and_broken_connections_keep_nobody_waiting(address, clip):
+def test_slow_and_broken_connections_do_not_delay_others(address, clip):
     host, port = urlsplit(address).hostname, urlsplit(address).port
     head = (
         f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 5000000\r\n"
@@ -122,7 +122,7 @@ def test_slow_and_broken_connections_keep_nobody_waiting(address, clip):
             connection.close()
 
 
-def test_in_a_crowd_everybody_gets_the_answer_to_their_own_voice(tmp_path):
+def test_of_many_visitors_each_gets_the_answer_to_their_own_clip(tmp_path):
     clips = [write_wav(tmp_path / f"{n}.wav", speak(90 + 30 * n, 2, seed=n)) for n in range(CROWD)]
     classifier = EmotionClassifier.from_pretrained(ROOT / "models" / "cnn")
     expected = [classifier.predict(clip).probabilities for clip in clips]

@@ -1,4 +1,4 @@
-"""The shipped models' answers to one clip in many guises: what does not matter must not change them."""
+"""A shipped model answers a clip alike in every file format, gain and rate, and refuses sounds without speech."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.dataset import open_dataset, read_clip
 
 SHIPPED = ("wav2vec2", "cnn")
-ALIKE = 0.02  # a probability may move so far: 16 bits round a faint clip, and floats do not
-RESAMPLED = 0.2  # at another rate and back, what lies near 8 kHz is lost
+ALIKE = 0.02  # by how much a probability may move: 16 bits round a faint clip, floats do not
+RESAMPLED = 0.2  # resampling and back loses what lies near 8 kHz
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -21,8 +21,8 @@ def classifier(request) -> EmotionClassifier:
     return EmotionClassifier.from_pretrained(ROOT / "models" / request.param)
 
 
-def guises(audio: np.ndarray) -> Iterator[tuple[str, bytes, float]]:
-    """Give a clip in other forms: name, file, and how far its probabilities may move."""
+def variants(audio: np.ndarray) -> Iterator[tuple[str, bytes, float]]:
+    """Yield variants of a clip: name, file, and by how much its probabilities may move."""
     padded = np.pad(audio, (3_333, 40_007))
     yield "FLAC", encode(audio, format="FLAC"), ALIKE
     yield "stereo", encode(np.stack([audio, audio], axis=1)), ALIKE
@@ -38,30 +38,30 @@ def guises(audio: np.ndarray) -> Iterator[tuple[str, bytes, float]]:
 
 
 def compare(classifier: EmotionClassifier, audio: np.ndarray) -> bool:
-    """Hold every guise of a clip against the clip itself, and say whether its label leads clearly."""
+    """Compare every variant of a clip with the clip; return whether its label leads clearly."""
     plain = classifier.predict(encode(audio))
     first, second = sorted(plain.probabilities.values(), reverse=True)[:2]
-    for name, content, tolerance in guises(audio):
-        guise = classifier.predict(content)
-        assert guise.probabilities == pytest.approx(plain.probabilities, abs=tolerance), name
-        assert guise.label == plain.label or first - second < 2 * tolerance, name
+    for name, content, tolerance in variants(audio):
+        variant = classifier.predict(content)
+        assert variant.probabilities == pytest.approx(plain.probabilities, abs=tolerance), name
+        assert variant.label == plain.label or first - second < 2 * tolerance, name
     return first - second > 2 * ALIKE
 
 
-def test_a_synthetic_voice_sounds_the_same_in_every_guise(classifier):
+def test_a_synthetic_voice_gets_the_same_answer_in_every_variant(classifier):
     assert sum(compare(classifier, speak(110 + 40 * seed, 1.5, seed=seed)) for seed in range(2)) > 0
 
 
-def test_a_real_voice_sounds_the_same_in_every_guise(classifier):
+def test_a_real_voice_gets_the_same_answer_in_every_variant(classifier):
     folder = ROOT / "data" / "emotion"
     if not folder.is_dir():
-        pytest.skip("no dataset: make data makes data/emotion of recordings in corpora/")
+        pytest.skip("no dataset: make data writes data/emotion from the recordings in corpora/")
     rows = open_dataset(str(folder))["test"]
     clips = [read_clip(rows[index]) for index in range(5, len(rows), len(rows) // 8)]
     assert sum(compare(classifier, clip) for clip in clips) > 2
 
 
-def test_many_at_once_are_judged_as_each_alone(classifier):
+def test_a_batch_gets_the_answers_of_its_clips(classifier):
     clips = [speak(110 + 30 * seed, 0.6 + 0.7 * seed, seed=seed) for seed in range(5)]
     for clip, probabilities in zip(clips, classifier.classify_segments(clips), strict=True):
         [alone] = classifier.classify_segments([clip])
@@ -70,13 +70,13 @@ def test_many_at_once_are_judged_as_each_alone(classifier):
 
 
 def tone(frequency: np.ndarray | float, harmonics: int = 1) -> np.ndarray:
-    """Make three seconds of a tone, its frequency in Hz constant or of shape [48000]."""
+    """Return three seconds of a tone; its frequency in Hz is a number or has shape [48000]."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(frequency, 3 * SAMPLE_RATE)) / SAMPLE_RATE
     return sum(np.sin(number * phase) / number for number in range(1, harmonics + 1))
 
 
-def music() -> Iterator[tuple[str, np.ndarray]]:
-    """Give sounds in which nobody speaks."""
+def sounds_without_speech() -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and samples of sounds without speech."""
     time = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     rng = np.random.default_rng(0)
     notes = np.repeat([262, 294, 330, 349, 392, 440], SAMPLE_RATE // 2)
@@ -95,9 +95,9 @@ def music() -> Iterator[tuple[str, np.ndarray]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "sound"), music(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "sound"), sounds_without_speech(), ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_where_nobody_speaks_no_emotion_is_heard(name, sound, cnn_folder):
+def test_a_sound_without_speech_is_refused(name, sound, cnn_folder):
     classifier = EmotionClassifier.from_pretrained(cnn_folder)
     with pytest.raises(AudioError, match="Nobody speaks"):
         classifier.predict(0.5 * sound / np.abs(sound).max())

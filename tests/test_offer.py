@@ -1,4 +1,4 @@
-"""Which models the app offers: what is there serves, what is not is said, and tried again."""
+"""The models that the app offers: it serves those it can load, names the others, and tries them again."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ print(registry.serving(), registry.missing(), registry.classifier("you/cnn").lab
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["not there", "slow"])
-def test_a_model_that_comes_late_is_missed_in_a_sentence_and_then_served(
+def test_a_model_that_arrives_late_is_named_as_missing_and_then_served(
     slow, hub, cnn_folder, tmp_path, monkeypatch
 ):
     hub.adopt(monkeypatch)
@@ -58,7 +58,7 @@ def test_a_model_that_comes_late_is_missed_in_a_sentence_and_then_served(
     assert process.returncode == 0
 
 
-def test_without_a_way_to_the_hub_the_shipped_models_serve(tmp_path):
+def test_without_the_hub_the_shipped_models_are_served(tmp_path):
     script = SCRIPT.partition("while")[0]
     settings = {"MODEL_ID": "you/cnn", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     result = subprocess.run(

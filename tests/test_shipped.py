@@ -42,7 +42,7 @@ def test_the_stock_pipeline_opens_wav2vec2_without_this_project(tmp_path):
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_a_shipped_folder_is_whole_and_its_test_speakers_are_new_to_it(model):
+def test_a_shipped_folder_is_complete_and_its_test_speakers_are_new_to_it(model):
     folder = ROOT / "models" / model
     loaded, _ = load_classifier(folder)
     report = report_of(model)
@@ -71,25 +71,25 @@ def test_a_shipped_card_is_the_template_filled_from_the_report(model):
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_the_stock_pipeline_scores_what_the_classifier_scores(model):
+def test_the_stock_pipeline_scores_like_the_classifier(model):
     pipeline = report_of(model)["pipeline"]
     assert pipeline["clips"] > 500
     assert pipeline["uar"] == pytest.approx(pipeline["classifier"]["uar"], abs=0.005)
 
 
 @pytest.mark.parametrize("model", SHIPPED)
-def test_a_shipped_model_says_how_far_off_it_is_with_recordings_of_a_new_kind(model):
+def test_a_shipped_model_states_its_calibration_error_on_new_corpora(model):
     left_out = report_of(model)["comparisons"][f"{model}_left_out"]
     sentence = EmotionClassifier.from_pretrained(ROOT / "models" / model).calibration
     assert f"the kind of recording was new as well, by {100 * left_out['ece']:.0f}." in sentence
 
 
-def test_confidence_is_near_accuracy_on_speakers_that_shipped_models_never_heard():
+def test_confidence_is_near_accuracy_on_unseen_speakers():
     own, other = (report_of(model)["calibration"] for model in SHIPPED)
     assert max(own["ece"], other["ece"]) <= 0.05
 
 
-def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
+def test_wav2vec2_is_well_above_chance_on_unseen_speakers():
     speech = report_of("wav2vec2")["groups"]["ravdess speech"]
     assert speech["clips"] == 240
     assert speech["uar"] > 4 * 0.125
@@ -97,7 +97,7 @@ def test_wav2vec2_is_well_over_chance_on_speakers_it_never_heard():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", SHIPPED)
-def test_measuring_again_gives_the_report(model, real_dataset):
+def test_measuring_again_reproduces_the_report(model, real_dataset):
     rows = open_dataset(str(real_dataset))["test"]
     rows = rows.select([index for index, speaker in enumerate(rows["speaker"]) if speaker == "ravdess-01"])
     classifier = EmotionClassifier.from_pretrained(ROOT / "models" / model)
@@ -108,7 +108,7 @@ def test_measuring_again_gives_the_report(model, real_dataset):
         assert again["overall"][name] == pytest.approx(own, abs=0.02)
 
 
-def test_the_space_runs_what_the_requirements_pin():
+def test_the_space_runs_the_pinned_gradio():
     header = yaml.safe_load(README.split("---")[1])
     pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     assert header["sdk"] == "gradio"
