@@ -35,7 +35,8 @@ from transformers.utils import CONFIG_NAME
 from speech_emotion.atomic import atomic_directory, check_place, format_os_error
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.dataset import DatasetError
-from speech_emotion.evaluation.report import HELD_OUT, evaluate_folder, print_report
+from speech_emotion.evaluation.predict import HELD_OUT
+from speech_emotion.evaluation.report import evaluate_folder, print_report
 from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.machine import count_cores
 from speech_emotion.models.loading import ModelError
@@ -138,8 +139,8 @@ def train(
     with atomic_directory(folder, CONFIG_NAME) as fresh:
         save_calibrated(fitted.model, fitted.extractor, temperature, fresh)
         if recipe.refit:  # the saved model has heard the validation speakers, so their predictions are kept
-            logits, labels = pool(held_out)
-            np.savez(fresh / HELD_OUT, logits=logits / temperature, labels=labels)
+            kept = pool(held_out)
+            np.savez(fresh / HELD_OUT, logits=kept.logits / temperature, labels=kept.labels)
 
         # ---------------------------------------------------------------------------------------------
         # Evaluate: the test speakers, once

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from data_prep.splits import resplit
 from speech_emotion.dataset import open_dataset
 from speech_emotion.evaluation.cross_validation import summarise
-from speech_emotion.evaluation.report import measure
+from speech_emotion.evaluation.scores import measure
 from speech_emotion.training.arguments import Arguments, Recipe
 from speech_emotion.training.sampling import balance, cap_speakers
 

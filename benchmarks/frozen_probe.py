@@ -17,9 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from distill import Teacher, unit_variance
 from speech_emotion.dataset import crop, read_clip
 from speech_emotion.models.loading import WINDOW_SECONDS, extract
+from speech_emotion.training.distillation_speech import unit_variance
+from speech_emotion.training.distillation_student import TeacherEncoder
 
 LAYERS = 3
 CS = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -30,7 +31,7 @@ class Whisper:
     """The states of Whisper's first layers."""
 
     def __init__(self, encoder: str):
-        self.teacher = Teacher(encoder, LAYERS, torch.device("cpu"))
+        self.teacher = TeacherEncoder(encoder, LAYERS, torch.device("cpu"))
 
     def states(self, clip: np.ndarray) -> torch.Tensor:
         """Compute the last layer's states, shape [frames, width], of a 16 kHz waveform."""

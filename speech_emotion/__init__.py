@@ -4,8 +4,8 @@
 
     EmotionClassifier.from_pretrained(shipped_path("models/wav2vec2")).predict("clip.wav")
 
-What needs torch is imported when it is asked for: preparing a dataset needs none. With it, or with
-`import speech_emotion.models.loading`, transformers' Auto classes and `pipeline()` learn the CNNs.
+Names that need torch are imported on first use, so `import speech_emotion` alone imports no torch.
+`speech_emotion.register()` makes transformers' Auto classes and `pipeline()` open the CNNs.
 """
 
 import os
@@ -22,6 +22,7 @@ _ON_DEMAND = {
     "EmotionClassifier": "speech_emotion.inference.classifier",
     "ModelError": "speech_emotion.models.folder",
     "Prediction": "speech_emotion.inference.prediction",
+    "register": "speech_emotion.models.registration",
 }
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Prediction",
     "load_audio",
     "map_label",
+    "register",
     "shipped_path",
 ]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import train
 from data_prep.__main__ import main as prepare
-from speech_emotion.evaluation.report import main as measure
+from speech_emotion.evaluation.__main__ import main as measure
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")

@@ -15,6 +15,7 @@ from transformers import (
 
 import distill
 from speech_emotion.dataset import open_dataset
+from speech_emotion.training.distillation_student import POSITION_OFFSET, TeacherEncoder
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +93,7 @@ def test_positional_convolution_gives_the_table(student, teacher, order, frames)
     added = student.encoder.pos_conv_embed(student.feature_projection(features)[0])[0]
     # the student's first frame is the teacher's third; from frame 256 on the position stays
     table = teacher.embed_positions.weight[2 + torch.arange(frames).clamp(max=256)][:, order]
-    torch.testing.assert_close(added - distill.POSITION_OFFSET, table, rtol=0, atol=1e-4)
+    torch.testing.assert_close(added - POSITION_OFFSET, table, rtol=0, atol=1e-4)
 
 
 def test_the_student_explains_the_teacher_on_new_speakers(report):
@@ -136,4 +137,4 @@ def test_a_folder_of_another_kind_is_not_replaced(tmp_path, monkeypatch):
 
 def test_a_teacher_without_enough_layers_is_refused(teacher_folder):
     with pytest.raises(ValueError, match="of 4 layers"):
-        distill.Teacher(teacher_folder, 4, torch.device("cpu"))
+        TeacherEncoder(teacher_folder, 4, torch.device("cpu"))

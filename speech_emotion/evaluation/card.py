@@ -1,9 +1,14 @@
-"""The model card: `model_card.md`, a Jinja template, filled from a report and from nothing else."""
+"""The model card: the Jinja template `model_card.md`, filled from a report and from nothing else."""
 
 from jinja2 import Environment, StrictUndefined
 
 from speech_emotion.models.folder import PICTURES
 from speech_emotion.shipped import shipped_path
+
+TEMPLATE = "model_card.md"
+NO_LANGUAGE = ("mul", "zxx", "unstated")  # several, none, not known
+# Fields that reports of version 1 do not have.
+SINCE_VERSION_2 = ("refused", "by_language", "left_out", "false_alarm", "surroundings", "short_clips")
 
 
 def leaks(training: dict) -> bool:
@@ -12,7 +17,7 @@ def leaks(training: dict) -> bool:
 
 
 def calibration_split(training: dict) -> str:
-    """Name the speakers on whom a model's temperature and threshold hang."""
+    """Return the name of the clips that a model's temperature and threshold were chosen on."""
     return "held-out" if training.get("calibration_folds") else "validation"
 
 
@@ -35,16 +40,27 @@ def fill_card(report: dict) -> str:
         "decimals": decimals,
         "millions": lambda number: f"{number / 1e6:.1f}",
     }
-    return environment.from_string(shipped_path("model_card.md").read_text("utf-8")).render(
-        report,
+    return environment.from_string(shipped_path(TEMPLATE).read_text("utf-8")).render(
+        dict.fromkeys(SINCE_VERSION_2) | report,
         picture=picture,
+        languages=languages(report),
         leaks=leaks(report["training"]),
         calibration_split=calibration_split(report["training"]),
     )
 
 
+def languages(report: dict) -> str:
+    """Return the languages of the test clips as the hub's YAML expects them.
+
+    >>> languages({"by_language": {"en": {}}}), languages({"by_language": {"bn": {}, "en": {}, "mul": {}}})
+    ('en', '[bn, en]')
+    """
+    codes = [code for code in sorted(report.get("by_language") or ["en"]) if code not in NO_LANGUAGE]
+    return codes[0] if len(codes) == 1 else f"[{', '.join(codes)}]"
+
+
 def picture(name: str, caption: str) -> str:
-    """Show one of the `PICTURES`, in Markdown.
+    """Return the Markdown that shows one of the `PICTURES`.
 
     >>> picture("coverage", "Answers")
     '![Answers](coverage.png)'
@@ -53,7 +69,7 @@ def picture(name: str, caption: str) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Write a share as percent; a dash where there was nothing to measure.
+    """Format a share as percent; a dash where nothing was measured.
 
     >>> percent(0.7234), percent(None)
     ('72.3%', '–')
@@ -62,7 +78,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def decimals(number: float | None, digits: int) -> str:
-    """Write a number with so many decimals; a dash where there was nothing to measure.
+    """Format a number with this many decimals; a dash where nothing was measured.
 
     >>> decimals(0.0149, 3), decimals(None, 3)
     ('0.015', '–')
@@ -71,7 +87,7 @@ def decimals(number: float | None, digits: int) -> str:
 
 
 def interval(intervals: dict | None, name: str) -> str:
-    """Write the two ends of one of a report's intervals in percent; a dash where there is none.
+    """Format the two ends of one of a report's intervals in percent; a dash where there is none.
 
     >>> interval({"uar": [0.614, 0.7], "recall": None}, "uar"), interval(None, "uar")
     ('61–70', '–')

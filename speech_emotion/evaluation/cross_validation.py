@@ -1,24 +1,25 @@
-"""What several protocols measured of one recipe (the folds of a cross-validation, say), in one summary."""
+"""The summary of one recipe over several protocols, such as the folds of a cross-validation."""
 
 import statistics
 
 import numpy as np
 
+from speech_emotion.evaluation.calibration import expected_calibration_error, pool_bins
 from speech_emotion.evaluation.card import leaks
-from speech_emotion.evaluation.metrics import expected_calibration_error, pool_bins, score_confusions
+from speech_emotion.evaluation.metrics import score_confusions
 
 
 def summarise(reports: dict[str, dict]) -> dict:
-    """Sum up what a recipe's models gave on their test splits.
+    """Summarise the test figures of a recipe's models.
 
     Args:
-        reports: by protocol, as `evaluation.evaluate_folder` or `evaluation.measure` gives them.
+        reports: by protocol, those of `report.evaluate_folder` or `scores.measure`.
 
     Returns:
-        Shares 0..1 throughout. Speakers whom a later protocol tests once more (SAVEE has fewer folds than
+        Shares 0..1 throughout. Speakers that a later protocol tests once more (SAVEE has fewer folds than
         RAVDESS) count once in `groups`.
 
-        - `protocols`, `leaks_speakers` (training heard the test speakers), `clips`, `speakers`.
+        - `protocols`, `leaks_speakers` (training had clips of the test speakers), `clips`, `speakers`.
         - `overall`: `accuracy`, `uar`, `macro_f1`, `weighted_f1` and `macro_precision` of all test clips
           together; `clips`, `overall` and `calibration` count a clip as often as it is tested.
         - `groups`: for each corpus with speech and song apart the `uar` of each protocol as `folds`, their

@@ -1,10 +1,33 @@
-"""Pictures: of a clip for the app, of what a report measured. All return matplotlib figures."""
+"""The pictures of a report, drawn with matplotlib."""
+
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from speech_emotion.evaluation.card import calibration_split, leaks
+from speech_emotion.models.folder import PICTURES, Threshold
 from speech_emotion.palette import INK, SHADES
 from speech_emotion.plotting import WAVE, finish_lines, style
+
+
+def draw_pictures(folder: Path, report: dict) -> None:
+    """Draw the card's `PICTURES` of a report into a folder."""
+    note = "speakers heard in training (leaking)" if leaks(report["training"]) else "speakers never heard"
+    title = f"{report['model']}: {report['clips']:,} clips of {note}, % of each row"
+    calibration, selective = report["calibration"], report["selective"]
+    tuned = calibration_split(report["training"])
+    figures = {
+        "confusion_matrix": plot_confusion(np.array(report["confusion_matrix"]), report["labels"], title),
+        "reliability": plot_reliability({tuned: calibration["validation"], "test": calibration}),
+        "coverage": plot_coverage(
+            {tuned: selective["validation"], "test": selective["test"]},
+            selective["target_accuracy"],
+            report["threshold"],
+        ),
+    }
+    for name, figure in figures.items():
+        figure.savefig(folder / PICTURES[name], dpi=110)
 
 
 def plot_confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
@@ -68,13 +91,13 @@ def plot_reliability(splits: dict[str, dict]) -> Figure:
     return figure
 
 
-def plot_coverage(splits: dict[str, dict], target: float, threshold: float) -> Figure:
+def plot_coverage(splits: dict[str, dict], target: float, threshold: Threshold) -> Figure:
     """Draw accuracy against the share of clips answered, for two splits, and where the threshold lies.
 
     Args:
         splits: by their names, `coverage`, `accuracy` and `curve` as a report has them.
         target: accuracy wanted, 0..1.
-        threshold: confidence, 0..1.
+        threshold: confidence, 0..1, for all labels or for each.
     """
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -89,7 +112,8 @@ def plot_coverage(splits: dict[str, dict], target: float, threshold: float) -> F
         )
         if own["accuracy"] is not None:
             axes.plot(100 * own["coverage"], 100 * own["accuracy"], "o", color=colour, markersize=8)
-    title = f"Dots: only clips of confidence {threshold:.2f} or more are answered"
+    least = "their label's threshold" if isinstance(threshold, dict) else f"confidence {threshold:.2f}"
+    title = f"Dots: only clips of {least} or more are answered"
     axes.set(
         xlabel="clips answered (%)", ylabel="right among them (%)", title=title, xlim=(0, 101), ylim=(0, 101)
     )

@@ -22,7 +22,15 @@ from speech_emotion.inference.backends import (
 from speech_emotion.inference.prediction import Prediction, Segment
 from speech_emotion.inference.recording import Source
 from speech_emotion.inference.timeline import iter_timeline
-from speech_emotion.models.folder import SETTINGS, WINDOW_SECONDS, ModelError, errors_elsewhere, load_report
+from speech_emotion.models.folder import (
+    SETTINGS,
+    WINDOW_SECONDS,
+    ModelError,
+    Threshold,
+    errors_elsewhere,
+    is_sure,
+    load_report,
+)
 from speech_emotion.models.untrusted import check_labels, check_window, fetch_settings
 
 if TYPE_CHECKING:
@@ -165,20 +173,21 @@ class EmotionClassifier:
             reference: likewise.
         """
         table = self.classify_segments(clips, reference)
+        labels = [self.labels[index] for index in table.argmax(axis=1)]
         return [
             Segment(
                 start=start,
                 end=start + clip.size / SAMPLE_RATE,
-                label=self.labels[int(shares.argmax())],
+                label=label,
                 probabilities=dict(zip(self.labels, shares.tolist(), strict=True)),
-                sure=bool(shares.max() >= self.threshold),
+                sure=is_sure(self.threshold, label, shares.max()),
             )
-            for start, clip, shares in zip(starts, clips, table, strict=True)
+            for start, clip, label, shares in zip(starts, clips, labels, table, strict=True)
         ]
 
     @property
-    def threshold(self) -> float:
-        """The confidence from which on the model is sure: what its report states, or 0."""
+    def threshold(self) -> Threshold:
+        """The confidence from which on the model is sure, for all labels or for each; 0 without a report."""
         return self.report.get("threshold", 0.0)
 
     @property

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from speech_emotion.models.folder import Threshold, is_sure
+
 NOT_SURE = "not sure"
 
 
@@ -80,7 +82,7 @@ class Prediction:
         return _row(self)
 
 
-def pool(utterances: Sequence[Segment], engine: str, threshold: float) -> Prediction:
+def pool(utterances: Sequence[Segment], engine: str, threshold: Threshold) -> Prediction:
     """Pool the answers for a recording's utterances into one.
 
     The probabilities are a mean over the utterances, each weighted by its length and its confidence. The
@@ -89,7 +91,7 @@ def pool(utterances: Sequence[Segment], engine: str, threshold: float) -> Predic
     Args:
         utterances: at least one.
         engine: the name of the engine that ran the network.
-        threshold: the confidence from which on the model is sure.
+        threshold: the confidence from which on the model is sure, for all labels or for each.
     """
     weights = [each.seconds * each.confidence for each in utterances]
     labels = list(utterances[0].probabilities)
@@ -103,7 +105,7 @@ def pool(utterances: Sequence[Segment], engine: str, threshold: float) -> Predic
         label=label,
         probabilities=dict(zip(labels, mean.tolist(), strict=True)),
         seconds=sum(each.seconds for each in utterances),
-        sure=bool(mean.max() >= threshold) and not mixed,
+        sure=is_sure(threshold, label, mean.max()) and not mixed,
         engine=engine,
         utterances=list(utterances),
         shares=shares,

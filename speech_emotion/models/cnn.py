@@ -1,8 +1,8 @@
 """The spectrogram CNN: a compact residual network on the log-mel spectrogram, as a transformers model.
 
-Raw waveform in, spectrogram inside, so that `pipeline("audio-classification")` opens it like any other model
-once this module is imported. Its feature extractor is transformers' own Wav2Vec2FeatureExtractor, which pads
-and scales waveforms.
+It takes raw waveforms and computes the spectrogram itself, so `pipeline("audio-classification")` opens it
+like any other model after `speech_emotion.register()`. Its feature extractor is transformers' own
+Wav2Vec2FeatureExtractor, which pads and scales waveforms.
 """
 
 import math
@@ -12,14 +12,7 @@ import torch
 from torch import nn
 from torchaudio.functional import create_dct
 from torchaudio.transforms import FrequencyMasking, MelSpectrogram, TimeMasking
-from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
-    AutoModelForAudioClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-    Wav2Vec2FeatureExtractor,
-)
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
@@ -241,8 +234,3 @@ def _mean_and_std(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tenso
     mean = (hidden * mask).sum(2) / count
     variance = ((hidden - mean[..., None]) ** 2 * mask).sum(2) / count
     return mean, torch.sqrt(variance + 1e-5)
-
-
-AutoConfig.register(SpectrogramCNNConfig.model_type, SpectrogramCNNConfig)
-AutoModelForAudioClassification.register(SpectrogramCNNConfig, SpectrogramCNN)
-AutoFeatureExtractor.register(SpectrogramCNNConfig, Wav2Vec2FeatureExtractor)

@@ -10,13 +10,7 @@ import torch
 from torch import nn
 from torchaudio.functional import create_dct
 from torchaudio.transforms import MelSpectrogram
-from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
-    AutoModelForAudioClassification,
-    PreTrainedConfig,
-    Wav2Vec2FeatureExtractor,
-)
+from transformers import PreTrainedConfig
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.models import features
@@ -131,8 +125,3 @@ def _block(width_in: int, width_out: int, dropout: float) -> nn.Sequential:
         nn.MaxPool2d(2),
         nn.Dropout(dropout),
     )
-
-
-AutoConfig.register(MfccCNNConfig.model_type, MfccCNNConfig)
-AutoModelForAudioClassification.register(MfccCNNConfig, MfccCNN)
-AutoFeatureExtractor.register(MfccCNNConfig, Wav2Vec2FeatureExtractor)

@@ -1,7 +1,8 @@
-"""The files of a model folder and its report."""
+"""The files of a model folder, and what serving reads of its report."""
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -12,7 +13,7 @@ WINDOW_SECONDS = 5.0  # length of sound that a model takes at once, in training 
 ADAPTER = "adapter_config.json"
 # The fastest first; the hub's names, under which transformers.js and optimum look for them, too.
 EXPORTS = {"ONNX Runtime int8": "onnx/model_quantized.onnx", "ONNX Runtime": "onnx/model.onnx"}
-# The card's pictures, which lie beside it.
+# The card's pictures, in the same folder.
 PICTURES = {name: f"{name}.png" for name in ("confusion_matrix", "reliability", "coverage")}
 
 
@@ -26,7 +27,65 @@ class ModelError(ValueError):
         return cls(f"The model {name!r} cannot be loaded: {reason.rstrip('.')}.")
 
 
-def load_report(folder: str | Path) -> dict | None:
+# Of `report.json`. 1 had no version. 2: predictions as they are served; `by_language`, `surroundings`,
+# `short_clips`, `false_alarm` and `left_out`; the threshold may be one number for each label.
+REPORT_VERSION = 2
+
+Threshold = float | dict[str, float]  # confidence from which on a model is sure: for all labels, or for each
+
+
+class Calibration(TypedDict, total=False):
+    """Calibration as serving reads it; `ece` is the expected calibration error on test speakers, 0..1."""
+
+    ece: float
+
+
+class Comparison(TypedDict, total=False):
+    """A summary of several protocols, as serving reads it.
+
+    Attributes:
+        architecture: of the network, None for other classifiers.
+        parameters: number of them, likewise.
+        protocols: what was trained and tested, as `leave_out:savee`.
+        ece: expected calibration error, 0..1.
+    """
+
+    architecture: str | None
+    parameters: int | None
+    protocols: list[str]
+    ece: float | None
+
+
+class ServedReport(TypedDict, total=False):
+    """The part of `report.json` that serving reads; `evaluation.report.Report` has all of it.
+
+    Attributes:
+        version: of the format, `REPORT_VERSION` or older.
+        architecture: class name of the network.
+        parameters: number of them.
+        labels: class names, in the order of the confusion matrix.
+        threshold: the confidence from which on the model is sure.
+        calibration: on test speakers.
+        comparisons: other protocols, by name.
+        confusion_matrix: counts of clips, rows the true class, columns the predicted one.
+    """
+
+    version: int
+    architecture: str
+    parameters: int
+    labels: list[str]
+    threshold: Threshold
+    calibration: Calibration
+    comparisons: dict[str, Comparison]
+    confusion_matrix: list[list[int]]
+
+
+def is_sure(threshold: Threshold, label: str, confidence: float) -> bool:
+    """Return whether an answer's confidence reaches the threshold of its label."""
+    return bool(confidence >= (threshold[label] if isinstance(threshold, dict) else threshold))
+
+
+def load_report(folder: str | Path) -> ServedReport | None:
     """Load the `report.json` in a model's folder.
 
     Returns:
@@ -34,24 +93,26 @@ def load_report(folder: str | Path) -> dict | None:
     """
     try:
         report = json.loads((Path(folder) / "report.json").read_text("utf-8"))
-        threshold, error = report.get("threshold", 0.0), report.get("calibration", {}).get("ece", 0.0)
+        labels, threshold = report.get("labels", []), report.get("threshold", 0.0)
+        thresholds = threshold.values() if isinstance(threshold, dict) else [threshold]
+        error = report.get("calibration", {}).get("ece", 0.0)
         matrix = np.array(report.get("confusion_matrix", []))
-        labels = report.get("labels", [])
         usable = (
-            threshold >= 0
-            and float(threshold) < np.inf
+            1 <= report.get("version", 1) <= REPORT_VERSION
+            and all(each >= 0 and float(each) < np.inf for each in thresholds)
+            and (not isinstance(threshold, dict) or (labels and list(threshold) == labels))
             and all(0 <= each <= 1 for each in [error, *errors_elsewhere(report)])
             and matrix.dtype.kind in "iuf"
             and matrix.shape in ((0,), (len(labels),) * 2)
             and (matrix >= 0).all()
         )
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, ArithmeticError):
-        return None  # it is not there, or malformed
+        return None  # there is none, or it is malformed
     return report if usable else None
 
 
-def errors_elsewhere(report: dict) -> list[float]:
-    """List the calibration errors, 0 to 1, that a report has of the same recipe on corpora left out whole."""
+def errors_elsewhere(report: ServedReport) -> list[float]:
+    """Return the calibration errors, 0 to 1, of the same recipe on corpora left out whole."""
     return [
         own["ece"]
         for own in report.get("comparisons", {}).values()

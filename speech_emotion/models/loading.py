@@ -21,6 +21,7 @@ from speech_emotion.models.cnn import SpectrogramCNN
 from speech_emotion.models.cnn_mfcc import MfccCNN
 from speech_emotion.models.folder import WINDOW_SECONDS, ModelError
 from speech_emotion.models.group_norm import mask_group_norm
+from speech_emotion.models.registration import register
 from speech_emotion.models.untrusted import (
     check_labels,
     check_rate,
@@ -55,6 +56,7 @@ def new_classifier(
     Raises:
         ModelError: there is no encoder or classifier of that name that transformers can load.
     """
+    register()
     labelling = {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: i for i, label in enumerate(labels)},
@@ -116,6 +118,7 @@ def load_classifier(
             missing (transformers would fill them in at random and only warn) or no numbers, a class that no
             label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
     """
+    register()
     try:
         folder = folder or fetch_settings(str(name))
         check_weights(folder)

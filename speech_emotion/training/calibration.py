@@ -1,68 +1,47 @@
 """Calibration after training: held-out clips as the finished model would answer them, and its temperature."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
-from sklearn.metrics import balanced_accuracy_score
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
-from speech_emotion.evaluation.metrics import fit_temperature
-from speech_emotion.evaluation.report import predict_rows
+from speech_emotion.evaluation.calibration import fit_temperature
+from speech_emotion.evaluation.predict import Predictions, draw_rows, predict_rows
 from speech_emotion.inference.classifier import EmotionClassifier
-from speech_emotion.models.loading import last_linear, window_seconds
+from speech_emotion.models.loading import last_linear
 from speech_emotion.training.fitting import FittedModel
 
-
-class HeldOut(NamedTuple):
-    """Clips of speakers that a training did not hear.
-
-    Attributes:
-        logits: float32, shape [clips, classes].
-        labels: class indices, shape [clips].
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def uar(self) -> float:
-        """Unweighted average recall, 0..1."""
-        return float(balanced_accuracy_score(self.labels, self.logits.argmax(axis=1)))
+MOST_CLIPS = 1000  # of one training: enough for a temperature and a threshold
 
 
-def predict_held_out(fitted: FittedModel, rows: Dataset) -> HeldOut:
-    """Predict the validation clips of a training as they will be served.
-
-    A clip that fits into one window is served as it was validated. Of a longer one, validation hears the
-    first window, and serving the mean over all windows.
+def predict_held_out(fitted: FittedModel, rows: Dataset) -> Predictions:
+    """Predict validation clips of a training as they will be served: utterances found, windows averaged.
 
     Args:
-        fitted: the training. Every process calls this together.
-        rows: its validation split.
+        fitted: the training. Every process calls this together and predicts a share.
+        rows: its validation split; of a large one a draw is predicted.
     """
-    logits = fitted.trainer.predict_logits(fitted.inputs.validation)
-    long = np.flatnonzero(np.array(rows["duration"]) > window_seconds(fitted.model))
-    if long.size:
-        classifier = EmotionClassifier(fitted.model, fitted.extractor)
-        with PartialState().split_between_processes(long.tolist()) as share:
-            served = [predict_rows(classifier, rows.select(share), "long validation clips")]
-        logits[long] = np.concatenate(gather_object(served))
-    return HeldOut(logits, np.array(rows["emotion"]))
+    rows = rows.select(draw_rows(rows, MOST_CLIPS))
+    classifier = EmotionClassifier(fitted.model, fitted.extractor)
+    with PartialState().split_between_processes(list(range(len(rows)))) as share:
+        predicted = [predict_rows(classifier, rows.select(share), "held-out clips")]
+    return pool(gather_object(predicted))
 
 
-def pool(held_out: Sequence[HeldOut]) -> HeldOut:
-    """Concatenate the held-out clips of several trainings."""
-    return HeldOut(*(np.concatenate(parts) for parts in zip(*held_out, strict=True)))
+def pool(predictions: Sequence[Predictions]) -> Predictions:
+    """Concatenate predictions."""
+    return Predictions(*(np.concatenate(parts) for parts in zip(*predictions, strict=True)))
 
 
-def temperatures(held_out: Sequence[HeldOut]) -> tuple[float, list[float]]:
+def temperatures(held_out: Sequence[Predictions]) -> tuple[float, list[float]]:
     """Return the temperature of all held-out clips, and those of each training's alone."""
-    return fit_temperature(*pool(held_out)), [fit_temperature(*each) for each in held_out]
+    pooled = pool(held_out)
+    each = [fit_temperature(own.logits, own.labels) for own in held_out]
+    return fit_temperature(pooled.logits, pooled.labels), each
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from speech_emotion.inference.batch import to_csv
 from speech_emotion.inference.events import describe_recording, find_events
 from speech_emotion.inference.prediction import NOT_SURE, Prediction, Segment
 from speech_emotion.inference.timeline import PEAK_SECONDS, Timeline
+from speech_emotion.models.folder import Threshold, is_sure
 from speech_emotion.palette import emotion_colour
 from speech_emotion.ui.avatar import draw_face
 from speech_emotion.ui.wording import Advice, headings
@@ -61,12 +62,12 @@ def summary_card(timeline: Timeline, note: str) -> str:
     return _card(face, 96, title, f"{note} {len(timeline.segments)} utterances. {changes}", body)
 
 
-def live_card(probabilities: dict[str, float], threshold: float, milliseconds: list[float]) -> str:
+def live_card(probabilities: dict[str, float], threshold: Threshold, milliseconds: list[float]) -> str:
     """Lay out the emotion of this moment with a large face, and how long the answers take."""
     label = max(probabilities, key=probabilities.get)
     latest, slow = milliseconds[-1], float(np.percentile(milliseconds, 95))
     note = f"Answered in {latest:.0f} ms; 95 % of the last answers within {slow:.0f} ms."
-    title = _title(label, probabilities[label] >= threshold)
+    title = _title(label, is_sure(threshold, label, probabilities[label]))
     return _card(probabilities, 160, title, note, bars(probabilities, label))
 
 

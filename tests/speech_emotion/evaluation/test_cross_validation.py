@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from speech_emotion.evaluation.calibration import expected_calibration_error, pool_bins, reliability
 from speech_emotion.evaluation.cross_validation import summarise
-from speech_emotion.evaluation.metrics import expected_calibration_error, pool_bins, reliability
 
 
 def report(matrix, speakers, uar, protocol, bins=None):

@@ -10,18 +10,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from speech_emotion.evaluation.metrics import (
-    EmotionMetric,
-    bootstrap,
-    choose_threshold,
-    expected_calibration_error,
-    expected_calibration_error_by_chance,
-    fit_temperature,
-    reliability,
-    risk_coverage_curve,
-    score_confusions,
-    selective_accuracy,
-)
+from speech_emotion.evaluation.metrics import EmotionMetric, bootstrap, score_confusions
 
 
 def test_uar_is_the_mean_of_recalls():
@@ -94,90 +83,3 @@ def test_a_class_without_clips_has_no_interval_and_spoils_no_other():
     assert np.isnan(per_class["recall"][:, 4]).all()
     assert np.isfinite(per_class["recall"][:, :4]).all()
     assert np.isfinite(overall["uar"]).all()
-
-
-def test_calibration_error_of_a_known_case():
-    confident = np.log(np.array([[0.9, 0.1]] * 10))
-    assert expected_calibration_error(reliability(confident, np.array([0] * 9 + [1]))) == pytest.approx(
-        0, abs=1e-9
-    )
-    assert expected_calibration_error(reliability(confident, np.array([0] * 5 + [1] * 5))) == pytest.approx(
-        0.4
-    )
-
-
-def test_a_perfectly_calibrated_model_has_an_error_where_clips_are_few():
-    shares, clips = np.array([0.3, 0.6, 0.95]), np.array([20, 50, 90])
-    bins = [{"confidence": share, "clips": number} for share, number in zip(shares, clips, strict=True)]
-    right = np.random.default_rng(0).binomial(clips, shares, (4000, 3)) / clips
-    drawn = [
-        expected_calibration_error([own | {"accuracy": each} for own, each in zip(bins, row, strict=True)])
-        for row in right
-    ]
-    assert expected_calibration_error_by_chance(bins) == pytest.approx(np.mean(drawn), rel=0.03)
-
-
-def test_reliability_bins_hold_each_clip_once():
-    chances = np.array([[0.55, 0.45]] * 4 + [[0.05, 0.95]] * 2 + [[1.0, 1e-300]])
-    bins = reliability(np.log(chances), np.array([0, 0, 0, 1, 1, 1, 0]))
-    assert [(own["clips"], own["accuracy"]) for own in bins] == [(4, 0.75), (3, 1.0)]
-    assert [own["confidence"] for own in bins] == pytest.approx([0.55, 2.9 / 3])
-
-
-def test_temperature_undoes_overconfidence():
-    rng = np.random.default_rng(0)
-    logits = rng.standard_normal((20_000, 4))
-    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    labels = (chances.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-    assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
-    assert (
-        expected_calibration_error(reliability(logits, labels))
-        < 0.02
-        < expected_calibration_error(reliability(3 * logits, labels))
-    )
-
-
-def answers(*groups: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and labels of groups of clips: how many, their confidence, the share of them that is right."""
-    logits, labels = [], []
-    for count, confidence, right in groups:
-        logits += [np.log([confidence, 1 - confidence])] * count
-        labels += [0] * round(count * right) + [1] * (count - round(count * right))
-    return np.array(logits), np.array(labels)
-
-
-def test_the_threshold_is_the_lowest_that_reaches_the_target():
-    logits, labels = answers((50, 0.9, 1.0), (50, 0.75, 0.7), (100, 0.6, 0.5))
-    threshold = choose_threshold(logits, labels)
-    assert threshold == pytest.approx(0.75)
-    assert selective_accuracy(logits, labels, threshold) == {"coverage": 0.5, "accuracy": 0.85}
-    assert choose_threshold(logits, labels, target=0.9) == pytest.approx(0.9)
-
-
-def test_the_threshold_answers_all_where_all_is_well():
-    assert choose_threshold(*answers((80, 0.9, 0.9), (20, 0.6, 0.6))) == 0.0
-
-
-def test_the_threshold_is_the_best_where_none_reaches_the_target():
-    assert choose_threshold(*answers((30, 0.9, 0.7), (70, 0.6, 0.4))) == pytest.approx(0.9)
-
-
-def test_a_few_lucky_clips_set_no_threshold():
-    assert choose_threshold(*answers((5, 0.99, 1.0), (45, 0.8, 0.6), (50, 0.6, 0.4))) == pytest.approx(0.8)
-
-
-def test_nothing_answered_has_no_accuracy():
-    assert selective_accuracy(*answers((4, 0.7, 0.5)), 0.8) == {"coverage": 0.0, "accuracy": None}
-
-
-@pytest.mark.parametrize("clips", [3, 20, 137])
-def test_the_coverage_curve_ends_at_all_clips_and_starts_with_the_most_confident(clips):
-    logits = np.random.default_rng(0).standard_normal((clips, 3)) * 2
-    labels = np.where(np.arange(clips) % 3, logits.argmax(axis=1), 0)
-    curve = risk_coverage_curve(logits, labels)
-    assert curve[-1]["coverage"] == 1.0
-    assert curve[-1]["accuracy"] == pytest.approx((logits.argmax(axis=1) == labels).mean())
-    confidence = np.sort(np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1))[::-1]
-    for point in curve:
-        least = confidence[round(point["coverage"] * clips) - 1] - 1e-9  # but for rounding
-        assert selective_accuracy(logits, labels, least) == pytest.approx(point)

@@ -1,36 +1,35 @@
 """The whole report of a model, on the miniature dataset."""
 
 import doctest
+import io
 import json
 import re
 import shutil
 import sys
+from types import SimpleNamespace
+from typing import get_type_hints
 
 import numpy as np
 import pytest
-from conftest import unknown_numbers, voice, write_wav
+import soundfile
+from conftest import pause, speak, unknown_numbers, voice, write_wav
+from datasets import Dataset, DatasetDict
 from huggingface_hub import ModelCard
 
 from speech_emotion import EmotionClassifier
 from speech_emotion.dataset import open_dataset, read_clip
 from speech_emotion.evaluation import card as card_module
+from speech_emotion.evaluation.__main__ import main
+from speech_emotion.evaluation.calibration import expected_calibration_error, reliability
 from speech_emotion.evaluation.card import fill_card
-from speech_emotion.evaluation.metrics import (
-    choose_threshold,
-    expected_calibration_error,
-    reliability,
-    selective_accuracy,
-)
-from speech_emotion.evaluation.report import (
-    evaluate_folder,
-    main,
-    measure,
-    measure_pipeline,
-    measure_robustness,
-    predict_rows,
-    print_report,
-)
-from speech_emotion.models.loading import new_classifier
+from speech_emotion.evaluation.pipeline import measure_pipeline
+from speech_emotion.evaluation.predict import predict_rows
+from speech_emotion.evaluation.report import Report, evaluate_folder, print_report
+from speech_emotion.evaluation.robustness import measure_robustness
+from speech_emotion.evaluation.scores import measure, measure_left_out
+from speech_emotion.evaluation.selective import choose_threshold, selective_accuracy
+from speech_emotion.models.folder import REPORT_VERSION, load_report
+from speech_emotion.models.loading import load_classifier, new_classifier
 
 TRAINING = {
     "command": "accelerate launch train.py --model cnn",
@@ -71,6 +70,9 @@ def card(report, folder):
 
 def test_the_report_on_disk_is_what_was_returned_and_says_how_it_came_to_be(report, folder):
     assert json.loads((folder / "report.json").read_text()) == report
+    assert set(report) == set(get_type_hints(Report))
+    assert report["version"] == REPORT_VERSION
+    assert load_report(folder) == report  # serving takes it
     assert report["clips"] == sum(map(sum, report["confusion_matrix"])) == 6
     assert report["speakers"] == ["ravdess-01", "savee-DC"]
     assert (report["split"], report["seed"]) == ("test", 0)
@@ -111,7 +113,7 @@ def test_calibration_and_threshold_are_those_of_the_folder(report, folder, datas
     classifier = EmotionClassifier.from_pretrained(folder)
     logits, truth = {}, {}
     for split in ("validation", "test"):
-        logits[split] = predict_rows(classifier, dataset[split])
+        logits[split] = predict_rows(classifier, dataset[split]).logits
         truth[split] = np.array(dataset[split]["emotion"])
     assert report["threshold"] == pytest.approx(choose_threshold(logits["validation"], truth["validation"]))
     for split in ("validation", "test"):
@@ -138,7 +140,7 @@ def test_robustness_starts_from_the_clean_score(report):
 def test_a_lone_speaker_hears_no_babble(folder, dataset):
     rows = dataset["test"].filter(lambda speaker: speaker == "savee-DC", input_columns="speaker")
     classifier = EmotionClassifier.from_pretrained(folder)
-    conditions = measure_robustness(classifier, rows, predict_rows(classifier, rows))
+    conditions = measure_robustness(classifier, rows, predict_rows(classifier, rows).logits)
     assert len(conditions) == 6
     assert not any("babble" in name for name in conditions)
 
@@ -147,10 +149,15 @@ def test_a_degraded_clip_reaches_the_model(folder, dataset):
     rows = dataset["test"]
     classifier = EmotionClassifier.from_pretrained(folder)
     seen = {}
-    quiet = predict_rows(classifier, rows, change=lambda audio, index: seen.setdefault(index, audio[:8000]))
+
+    def degrade(audio, index):
+        return seen.setdefault(index, speak(100 + 20 * index, seconds=1.0 + index / 10))
+
+    degraded = predict_rows(classifier, rows, change=degrade)
     assert sorted(seen) == list(range(len(rows)))
-    expected = classifier.logits([read_clip(row)[:8000] for row in rows])
-    np.testing.assert_allclose(quiet, expected, atol=1e-4)
+    for index, clip in seen.items():
+        served = list(classifier.predict(clip).probabilities.values())
+        np.testing.assert_allclose(np.exp(degraded.logits[index]), served, rtol=1e-3)
 
 
 def test_the_evaluator_of_evaluate_agrees_with_ours(report, folder, dataset):
@@ -160,9 +167,12 @@ def test_the_evaluator_of_evaluate_agrees_with_ours(report, folder, dataset):
     rows = dataset["test"]
     long = [5.01 if index == 2 else 1.0 for index in range(len(rows))]
     rows = rows.remove_columns("duration").add_column("duration", long)
-    truth = np.array(rows["emotion"])
-    assert measure_pipeline(folder, rows, np.eye(8)[truth])["classifier"]["uar"] == 1.0
-    assert measure_pipeline(folder, rows, np.eye(8)[truth])["clips"] == 5
+    right = iter(np.eye(8)[[label for index, label in enumerate(rows["emotion"]) if index != 2]])
+    window = SimpleNamespace(config=SimpleNamespace(window_seconds=5.0))
+    oracle = SimpleNamespace(model=window, logits=lambda clips: next(right)[None])
+    pipeline = measure_pipeline(folder, rows, oracle)
+    assert (pipeline["clips"], pipeline["max_seconds"]) == (5, 5.0)
+    assert pipeline["classifier"]["uar"] == 1.0
 
 
 def test_pictures_are_drawn_and_shown_by_the_card(folder, card):
@@ -225,7 +235,8 @@ def test_what_cannot_be_measured_ends_in_a_sentence(data, sentence, folder, repo
 def test_a_quick_report_leaves_out_what_takes_long(folder, dataset, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "quick")
     report = evaluate_folder(tmp_path / "quick", dataset, TRAINING, quick=True)
-    assert report["robustness"] is report["pipeline"] is None
+    for long in ("robustness", "surroundings", "short_clips", "pipeline"):
+        assert report[long] is None
     print_report(report)
     card = (tmp_path / "quick" / "README.md").read_text()
     assert "telephone" not in card + capsys.readouterr().out
@@ -235,14 +246,14 @@ def test_a_quick_report_leaves_out_what_takes_long(folder, dataset, tmp_path, ca
 
 @pytest.mark.parametrize(
     ("speakers", "sentence"),
-    [(["ravdess-03"], "none of them either"), (["ravdess-03", "savee-DC"], "savee-DC")],
+    [(["ravdess-03"], "used no clip of them either"), (["ravdess-03", "savee-DC"], "used clips of savee-DC")],
 )
 def test_the_card_says_whom_the_distillation_heard(report, speakers, sentence):
     distillation = {"command": "python distill.py", "speakers": speakers}
     card = fill_card(report | {"training": TRAINING | {"distillation": distillation}})
-    assert f"which uses no labels, heard {sentence}." in card
+    assert f"which uses no labels, {sentence}." in card
     assert "python distill.py\naccelerate launch" in card
-    assert "distillation" not in fill_card(report)
+    assert "istillation" not in fill_card(report)
 
 
 def test_the_card_says_who_taught_a_cnn(report):
@@ -250,9 +261,89 @@ def test_the_card_says_who_taught_a_cnn(report):
     taught = {"distilled_from": "outputs/distilled", "distillation": distillation}
     card = fill_card(report | {"training": TRAINING | taught})
     assert "the states of a larger encoder, `outputs/distilled`," in card
-    assert "The teacher's distillation, which uses no labels, heard none of them either." in card
+    assert "Distillation of the larger encoder, which uses no labels, used no clip of them either." in card
     assert "larger encoder" not in fill_card(report)
 
 
 def test_shares_in_the_card():
     assert doctest.testmod(card_module).failed == 0
+
+
+def test_corpora_that_training_had_no_clip_of_are_measured_apart(folder, dataset, tmp_path):
+    shutil.copytree(folder, tmp_path / "left_out")
+    ravdess = dataset["train"].filter(lambda corpus: corpus == "ravdess", input_columns="corpus")
+    report = evaluate_folder(
+        tmp_path / "left_out", DatasetDict(dataset | {"train": ravdess}), TRAINING, quick=True
+    )
+    assert report["speakers"] == ["ravdess-01"]
+    assert report["clips"] == sum(map(sum, report["confusion_matrix"])) == 4
+    left_out = report["left_out"]["savee"]
+    assert (list(report["left_out"]), left_out["clips"], left_out["speakers"]) == (["savee"], 2, 1)
+    assert 0 <= left_out["ece"] <= 1
+    assert "| savee | 1 | 2 |" in (tmp_path / "left_out" / "README.md").read_text()
+    nothing = dataset["train"].filter(lambda corpus: corpus == "none", input_columns="corpus")
+    rows = dataset["test"]
+    everything = measure_left_out(
+        np.eye(8)[rows["emotion"]], np.array(rows["emotion"]), rows, nothing["corpus"]
+    )
+    assert {name: own["uar"] for name, own in everything.items()} == {"ravdess": 1.0, "savee": 1.0}
+
+
+def test_surroundings_and_short_clips_are_measured(report):
+    noises = [f"inside 6 s of noise, {snr} dB" for snr in (30, 20, 10)]
+    assert list(report["surroundings"]) == ["as it lies", "trimmed", *noises]
+    assert list(report["short_clips"]) == ["0.3 s", "0.5 s", "1 s"]
+    assert report["surroundings"]["as it lies"]["uar"] == report["overall"]["uar"]
+    for own in (*report["surroundings"].values(), *report["short_clips"].values()):
+        assert own["clips"] == 6
+        assert 0 <= own["refused"] <= 6
+        assert 0 <= own["coverage"] <= 1
+    assert "| inside 6 s of noise, 30 dB |" in fill_card(report)
+
+
+def test_each_language_has_its_figures_and_the_header_names_them(report):
+    assert list(report["by_language"]) == ["en"]
+    several = fill_card(
+        report | {"by_language": dict.fromkeys(("bn", "en", "mul"), report["by_language"]["en"])}
+    )
+    assert ModelCard(several).data.language == ["bn", "en"]
+    assert "| bn | 2 | 6 |" in several
+
+
+def test_a_threshold_for_each_label_is_measured_written_and_served(folder, dataset, tmp_path):
+    shutil.copytree(folder, tmp_path / "by_label")
+    threshold = {
+        label: 0.1 + index / 100 for index, label in enumerate(dataset["test"].features["emotion"].names)
+    }
+    report = evaluate_folder(tmp_path / "by_label", dataset, TRAINING, quick=True, threshold=threshold)
+    assert report["threshold"] == threshold
+    assert load_report(tmp_path / "by_label")["threshold"] == threshold
+    assert "surprised **0.17**" in (tmp_path / "by_label" / "README.md").read_text()
+    for least in (0.0, 1.0):
+        served = report | {"threshold": dict.fromkeys(threshold, least)}
+        (tmp_path / "by_label" / "report.json").write_text(json.dumps(served))
+        answer = EmotionClassifier.from_pretrained(tmp_path / "by_label").predict(speak())
+        assert answer.sure is (least == 0.0)
+        assert answer.utterances[0].sure is (least == 0.0)
+
+
+def test_predictions_are_those_that_are_served(folder):
+    """Speech in the middle of silence, and a tone, which is no speech."""
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 16_000).astype(np.float32)
+    rows = speech_rows([np.concatenate([pause(1.0), speak(seconds=2.0), pause(1.0)]), tone])
+    classifier = EmotionClassifier(*load_classifier(folder))
+    predictions = predict_rows(classifier, rows)
+    assert predictions.refused.tolist() == [False, True]
+    served = classifier.predict(read_clip(rows[0])).probabilities
+    np.testing.assert_allclose(np.exp(predictions.logits[0]), list(served.values()), rtol=1e-4)
+    np.testing.assert_allclose(predictions.logits[1], classifier.logits([read_clip(rows[1])])[0], atol=1e-4)
+
+
+def speech_rows(clips):
+    """Rows of the dataset with these clips."""
+    audio = []
+    for clip in clips:
+        content = io.BytesIO()
+        soundfile.write(content, clip, 16_000, format="FLAC")
+        audio.append({"bytes": content.getvalue(), "path": None})
+    return Dataset.from_dict({"audio": audio, "emotion": [0] * len(clips)})

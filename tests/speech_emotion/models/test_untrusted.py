@@ -13,7 +13,7 @@ from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.models.folder import load_report
+from speech_emotion.models.folder import REPORT_VERSION, is_sure, load_report
 from speech_emotion.models.loading import ModelError, load_classifier, new_classifier
 
 HUGE = 10**12
@@ -180,6 +180,19 @@ def test_a_shipped_model_with_settings_of_a_giant_is_refused(tmp_path):
         {"labels": ["happy"], "confusion_matrix": [[-1]]},
         {"labels": ["happy"], "confusion_matrix": [["1"]]},
         {"threshold": 10**400},
+        {"threshold": {}},
+        {"threshold": {"happy": 0.5, "sad": 0.5}},
+        {"labels": ["happy", "sad"], "threshold": {"happy": 0.5}},
+        {"labels": ["happy", "sad"], "threshold": {"happy": 0.5, "angry": 0.5}},
+        {"labels": ["happy", "sad"], "threshold": {"happy": 0.5, "sad": "0.5"}},
+        {"labels": ["happy", "sad"], "threshold": {"happy": 0.5, "sad": -0.1}},
+        {"labels": ["happy", "sad"], "threshold": {"happy": 0.5, "sad": float("nan")}},
+        {"labels": ["happy", "sad"], "threshold": {"happy": 0.5, "sad": None}},
+        {"labels": ["happy", "sad"], "threshold": [0.5, 0.5]},
+        {"version": REPORT_VERSION + 1},
+        {"version": 0},
+        {"version": "2"},
+        {"version": None},
         {"calibration": {"ece": 1.5}},
         {"comparisons": []},
         {"comparisons": {"x": {}}},
@@ -193,6 +206,16 @@ def test_a_report_of_other_figures_is_none(report, cnn_folder, tmp_path):
     (tmp_path / "model" / "report.json").write_text(json.dumps(report))
     assert load_report(str(tmp_path / "model")) is None
     assert EmotionClassifier.from_pretrained(tmp_path / "model").threshold == 0.0
+
+
+def test_a_threshold_for_each_label_is_taken(tmp_path):
+    report = {"version": 2, "labels": ["happy", "sad"], "threshold": {"happy": 0.5, "sad": 0.75}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    threshold = load_report(tmp_path)["threshold"]
+    assert [is_sure(threshold, *answer) for answer in (("happy", 0.5), ("sad", 0.5), ("sad", 0.8))] == [
+        True, False, True,
+    ]  # fmt: skip
+    assert is_sure(0.5, "sad", 0.5) and not is_sure(0.5, "sad", 0.4)
 
 
 def test_a_pickled_encoder_is_not_trained_on_either(encoder_folder, tmp_path):

@@ -10,7 +10,7 @@ from transformers import (
     WhisperConfig,
 )
 
-from speech_emotion.models.loading import extract
+from speech_emotion.models.loading import extract, new_classifier
 from speech_emotion.training.errors import ArgumentsError
 from speech_emotion.training.heads import add_lora, fit_linear_probe
 
@@ -49,8 +49,8 @@ def test_wav2vec2_bert_learns_through_its_low_rank_additions():
     assert len(moved) == 8
 
 
-def test_a_model_without_attention_gets_no_low_rank_additions(cnn_folder):
-    model = AutoModelForAudioClassification.from_pretrained(cnn_folder)
+def test_a_model_without_attention_gets_no_low_rank_additions():
+    model, _, _ = new_classifier("cnn", ["happy", "sad"], {"widths": [8, 8]})
     with pytest.raises(ArgumentsError, match="finds no attention in SpectrogramCNN"):
         add_lora(model, 2)
 
