@@ -1,4 +1,4 @@
-"""Publishing: a folder becomes a model or a dataset of the Hugging Face Hub."""
+"""Publishing a folder as a model or a dataset on the Hugging Face Hub."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ class PublishError(ValueError):
 
 
 def publish_folder(folder: Path, name: str, kind: str = "model", private: bool = False) -> str:
-    """Publish a folder in one commit, in place of what was published under the name before.
+    """Publish a folder in one commit, which replaces earlier files under that name.
 
     Args:
-        folder: what to publish, its card in `README.md`.
+        folder: the folder, with its card in `README.md`.
         name: the hub id, as in `you/emotion`.
         kind: `model` or `dataset`.
-        private: for the owner's eyes only. What is public already is then refused, never overwritten.
+        private: visible to the owner only. A name that is public already is then refused.
 
     Returns:
-        Where it is to be seen.
+        Its address.
 
     Raises:
-        PublishError: no way to the hub, it does not let us write there, or the name is public already.
+        PublishError: the hub cannot be reached or refuses, or the name is public already.
     """
     api = HfApi()
     try:

@@ -1,4 +1,4 @@
-"""The machine that measured a figure: its processor, its cores, and the versions of what ran."""
+"""The machine that measured a figure: its processor, its cores, and the versions of packages."""
 
 import os
 import platform
@@ -31,13 +31,13 @@ def name_processor() -> str:
 
 def name_accelerator() -> str | None:
     """Return the name of the first CUDA device; None without one."""
-    import torch  # late, so that counting cores does not load it
+    import torch  # here, so that counting cores does not load it
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def describe_machine(packages: Iterable[str] = PACKAGES) -> dict:
-    """Describe what ran.
+    """Return a description of the machine and the software.
 
     Args:
         packages: the installed packages whose versions matter.

@@ -23,23 +23,23 @@ INPUT_FEATURES = ("log_mel", "mfcc", "stack")
 
 
 class SpectrogramCNNConfig(PreTrainedConfig):
-    """Shape of the network.
+    """The shape of the network.
 
     Args:
-        input_features: what the convolutions see of the waveform, rows over frames every 10 ms. `log_mel`:
+        input_features: input of the convolutions, rows over frames every 10 ms. `log_mel`:
             the natural logarithm of the power in `n_mels` mel bands. `mfcc`: its first `n_mfcc` cepstral
-            coefficients. `stack`, what many older projects use: zero-crossing rate, RMS level, twelve rows of
+            coefficients. `stack`, as in many older projects: zero-crossing rate, RMS level, twelve rows of
             chroma, then `mfcc`. `speech_emotion.models.features` defines each.
         n_mfcc: cepstral coefficients, from number 0 up.
         n_mels: mel bands between `f_min` and half the sampling rate.
         f_min: lowest frequency in Hz.
-        range_db: how far below a clip's loudest point its quietest is heard, in dB. What lies deeper is the
-            room's noise, not the voice's.
-        widths: channels of the stem and of the residual blocks; the stem makes 40 ms and four rows one, each
-            block but the first halves time and frequency.
+        range_db: dynamic range in dB. Levels further below a clip's loudest point are raised to it; they
+            are the room's noise and not the voice.
+        widths: channels of the stem and of the residual blocks. The stem reduces time and frequency to a
+            quarter, each block but the first to a half.
         dropout: before the classifier.
-        freq_mask: widest band SpecAugment hides in training, in rows.
-        time_mask: longest stretch SpecAugment hides in training, in frames of 10 ms.
+        freq_mask: widest band that SpecAugment masks in training, in rows.
+        time_mask: longest stretch that SpecAugment masks in training, in frames of 10 ms.
     """
 
     model_type = "spectrogram-cnn"
@@ -56,7 +56,7 @@ class SpectrogramCNNConfig(PreTrainedConfig):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with batch norm beside a shortcut; padding is kept at zero throughout."""
+    """Two 3×3 convolutions with batch norm and a shortcut; padding stays zero."""
 
     def __init__(self, width_in: int, width_out: int, stride: int):
         super().__init__()
@@ -75,7 +75,7 @@ class ResidualBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """A wide convolution that makes a spectrogram a quarter as high and long: fast for what follows."""
+    """A wide convolution that reduces a spectrogram to a quarter in height and length, for speed."""
 
     STRIDE = 4
 
@@ -91,10 +91,10 @@ class Stem(nn.Module):
 
 
 class WaveformClassifier(PreTrainedModel):
-    """What CNNs over spectrograms have in common: waveforms in, logits out.
+    """Base of CNNs over spectrograms: waveforms in, logits out.
 
-    A subclass computes the `rows` of its spectrogram and `classify`s them; `frames` says how many columns
-    they have.
+    A subclass implements `rows` (compute the spectrogram), `classify` (compute logits from it) and `frames`
+    (its number of columns).
     """
 
     main_input_name = "input_values"
@@ -106,13 +106,13 @@ class WaveformClassifier(PreTrainedModel):
         labels: torch.Tensor | None = None,
         **kwargs,
     ) -> SequenceClassifierOutput:
-        """Compute logits, and the cross-entropy where labels are given.
+        """Compute logits, and the cross-entropy if labels are given.
 
         Args:
             input_values: waveforms, [batch, samples], 16 kHz.
             attention_mask: 1 on samples, 0 on padding, [batch, samples].
             labels: class indices, [batch].
-            kwargs: what every transformers model is passed and this one does not need.
+            kwargs: further arguments of transformers models, ignored.
 
         Returns:
             `logits` of [batch, num_labels], and `loss`.
@@ -134,8 +134,8 @@ class SpectrogramCNN(WaveformClassifier):
         if config.input_features not in INPUT_FEATURES:
             known = ", ".join(INPUT_FEATURES)
             raise ValueError(f"input_features is {config.input_features!r}; it can be {known}.")
-        # Its filters are computed here, which transformers' loading on the meta device would prevent. Zero
-        # padding at the edges, not reflection: a clip's frames do not depend on what its batch pads.
+        # The filters are computed on the CPU, because transformers creates models on the meta device. Zero
+        # padding at the edges, not reflection: a clip's frames do not depend on its batch's padding.
         with torch.device("cpu"):
             self.mel = MelSpectrogram(
                 SAMPLE_RATE,
@@ -166,15 +166,15 @@ class SpectrogramCNN(WaveformClassifier):
 
     @property
     def stride(self) -> int:
-        """Say how many frames, and rows, of the spectrogram are one of the last feature map."""
+        """Number of frames, and of rows, of the spectrogram for one of the last feature map."""
         return math.prod(block.stride for block in self.blocks) * Stem.STRIDE
 
     def classify(self, rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Compute logits, [batch, num_labels], of what `rows` gives."""
-        return self.judge(*self.listen(rows, mask))
+        """Compute logits, [batch, num_labels], from the output of `rows`."""
+        return self.pool_and_classify(*self.feature_map(rows, mask))
 
-    def listen(self, rows: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the last feature map of what `rows` gives.
+    def feature_map(self, rows: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the last feature map from the output of `rows`.
 
         Returns:
             [batch, width, rows / stride, frames / stride], and its mask, [batch, 1, 1, frames / stride].
@@ -183,24 +183,24 @@ class SpectrogramCNN(WaveformClassifier):
         if self.training:
             hidden = self.time_mask(self.freq_mask(hidden))
         hidden, mask = self.stem(hidden, mask)
-        hidden = hidden.contiguous(memory_format=torch.channels_last)  # in which CPUs convolve faster
+        hidden = hidden.contiguous(memory_format=torch.channels_last)  # faster on CPUs
         for block in self.blocks:
             hidden, mask = block(hidden, mask)
         return hidden, mask
 
-    def judge(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Compute logits, [batch, num_labels], of what `listen` gives."""
+    def pool_and_classify(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Compute logits, [batch, num_labels], from the output of `feature_map`."""
         return self.classifier(self.dropout(torch.cat(_mean_and_std(hidden, mask), dim=1)))
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Start convolutions so that variance neither grows nor fades (https://arxiv.org/abs/1502.01852)."""
+        """Initialise convolutions so that they preserve variance (https://arxiv.org/abs/1502.01852)."""
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         else:
             super()._init_weights(module)
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Give the number of frames of clips of so many samples."""
+        """Return the number of frames of clips with this many samples."""
         return samples // HOP_LENGTH + 1
 
     def rows(
@@ -208,10 +208,11 @@ class SpectrogramCNN(WaveformClassifier):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the input features, [batch, rows, frames], and their mask, [batch, 1, frames].
 
-        Every clip has mean 0 and deviation 1 over its own frames, so loudness does not matter; padding is 0.
+        Every clip is scaled to mean 0 and deviation 1 over its own frames, so loudness does not matter.
+        Padding is 0.
         """
         kind = self.config.input_features
-        # bf16 has too few digits for a spectrum, so autocast stays out of it.
+        # bf16 has too few digits for a spectrum, so no autocast here.
         with torch.autocast(input_values.device.type, enabled=False):
             waves = input_values.float() * attention_mask
             spectrum = self.mel.spectrogram(waves)

@@ -1,9 +1,9 @@
-"""The MFCC CNN: the small network that many older projects train, as a transformers model, to compare with.
+"""The MFCC CNN, a small network that many older projects train, as a transformers model for comparison.
 
-Its shape and its count of parameters are as published. Assumed here: its 216 frames are 2.5 s at librosa's
-defaults for 44.1 kHz (windows of 2048 samples, a hop of 512), of which this keeps the durations at 16 kHz, so
-that its mel bands end at 8 kHz; the 2.5 s are the first of a clip without its silence; and every clip is
-standardised by itself, not by the mean and deviation of the training clips.
+Its shape and number of parameters are as published. Three assumptions: its 216 frames are 2.5 s at librosa's
+defaults for 44.1 kHz (windows of 2048 samples, a hop of 512), whose durations are kept at 16 kHz, so that the
+mel bands end at 8 kHz; it takes the first 2.5 s of a clip; and every clip is standardised by itself, not by
+the mean and deviation of the training clips.
 """
 
 import torch
@@ -24,7 +24,7 @@ FRAMES = SAMPLES // HOP + 1  # 216
 
 
 class MfccCNNConfig(PreTrainedConfig):
-    """The network's shape is fixed.
+    """The config of a network of fixed shape.
 
     Args:
         dropout: after each convolution block and on both sides of the dense layer's activation.
@@ -36,7 +36,7 @@ class MfccCNNConfig(PreTrainedConfig):
 
 
 class ClipNorm(nn.BatchNorm1d):
-    """A batch norm that treats a clip alone in its batch, the last of an epoch say, as in evaluation."""
+    """A batch norm that uses its running statistics for a batch of one clip, such as the last of an epoch."""
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Normalise [batch, width]."""
@@ -58,16 +58,16 @@ class MfccCNN(WaveformClassifier):
         dense         (416·64 + 64) + (64·8 + 8)          27,208
                                                           56,040
 
-    The count is Keras's, which has the two running statistics of a batch norm beside its weight and bias: 384
-    of the 56,040 are such, and PyTorch counts 55,656. It implies the batch norm after the first dense layer:
-    without it 420 inputs of that layer would be missing from the sum, and 420 is no multiple of 32 channels.
+    The count is Keras's, which includes the two running statistics of a batch norm: 384 of the 56,040, so
+    PyTorch counts 55,656. It implies the batch norm after the first dense layer: without it the sum
+    would need 420 more inputs of that layer, and 420 is no multiple of 32 channels.
     """
 
     config_class = MfccCNNConfig
 
     def __init__(self, config: MfccCNNConfig):
         super().__init__(config)
-        # Computed here, which transformers' loading on the meta device would prevent.
+        # Computed on the CPU, because transformers creates models on the meta device.
         with torch.device("cpu"):
             self.mel = MelSpectrogram(
                 SAMPLE_RATE,
@@ -92,12 +92,12 @@ class MfccCNN(WaveformClassifier):
         self.post_init()
 
     def classify(self, rows: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Compute logits, [batch, num_labels], of what `rows` gives, padded to the full 216 frames."""
+        """Compute logits, [batch, num_labels], from the output of `rows`, padded to the full 216 frames."""
         rows = nn.functional.pad(rows, (0, FRAMES - rows.shape[2]))
         return self.classifier(self.dense(self.blocks(rows.unsqueeze(1)).flatten(1)))
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Give the number of frames of clips of so many samples."""
+        """Return the number of frames of clips with this many samples."""
         return samples.clamp(max=SAMPLES) // HOP + 1
 
     def rows(
@@ -107,7 +107,7 @@ class MfccCNN(WaveformClassifier):
 
         Each coefficient has mean 0 and deviation 1 over the clip's own frames; padding is 0.
         """
-        # bf16 has too few digits for a spectrum, so autocast stays out of it.
+        # bf16 has too few digits for a spectrum, so no autocast here.
         with torch.autocast(input_values.device.type, enabled=False):
             missing = (0, SAMPLES - input_values.shape[1])  # negative: cut
             attention_mask = nn.functional.pad(attention_mask, missing)

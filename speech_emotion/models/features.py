@@ -1,8 +1,7 @@
-"""Spectrogram features computed inside a model, in torch: what every waveform CNN here sees.
+"""Spectrogram features in torch, computed inside the CNNs.
 
-librosa defines the same quantities for one clip, in numpy, and the tests compare with it. Here they are
-batched, on the model's device, and indifferent to the padding that a clip gets beside longer ones: around a
-clip there is silence.
+librosa defines the same quantities for one clip in numpy, and the tests compare with it. Here they are
+batched, on the model's device, and independent of the padding of a batch: silence surrounds a clip.
 """
 
 import math
@@ -10,7 +9,7 @@ import math
 import torch
 from torch import nn
 
-LOG_FLOOR = 1e-5  # added to a power before its logarithm, so that silence has one
+LOG_FLOOR = 1e-5  # added to a power before its logarithm, so that silence is finite
 
 
 def frame_waves(waves: torch.Tensor, frame_length: int, hop_length: int) -> torch.Tensor:
@@ -24,23 +23,23 @@ def frame_waves(waves: torch.Tensor, frame_length: int, hop_length: int) -> torc
 
 
 def zero_crossing_rate(frames: torch.Tensor) -> torch.Tensor:
-    """Share of a frame's samples whose sign is not the one before: [..., samples] to [...], within 0 to 1."""
+    """Compute the share of samples whose sign differs from the one before: [..., samples] to [...]."""
     negative = frames < 0
     return (negative[..., 1:] != negative[..., :-1]).sum(-1) / frames.shape[-1]
 
 
 def root_mean_square(frames: torch.Tensor) -> torch.Tensor:
-    """Level of frames, in the waveform's unit: [..., samples] to [...]."""
+    """Compute the level of frames in the waveform's unit: [..., samples] to [...]."""
     return frames.square().mean(-1).sqrt()
 
 
 def pitch_classes(bins: int, sample_rate: int, lowest: float) -> torch.Tensor:
-    """Make the matrix that sums a spectrum into chroma: every bin goes to the pitch class nearest to it.
+    """Return the matrix that sums a spectrum into chroma: every bin counts for the nearest pitch class.
 
     Args:
-        bins: of the spectrum, from 0 Hz to half the sampling rate.
+        bins: number of bins of the spectrum, from 0 Hz to half the sampling rate.
         sample_rate: in Hz.
-        lowest: frequency in Hz below which a bin belongs to none.
+        lowest: frequency in Hz below which a bin counts for none.
 
     Returns:
         [12, bins] of 0 and 1; row 0 is C, row 9 is A (440 Hz and its octaves).
@@ -55,7 +54,7 @@ def chroma(spectrum: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 
     Args:
         spectrum: power, [batch, bins, frames].
-        classes: what `pitch_classes` makes.
+        classes: the matrix of `pitch_classes`.
 
     Returns:
         [batch, 12, frames] without a unit: the strongest class of a frame is 1, in silence all are 0.
@@ -69,16 +68,16 @@ def mfcc(log_mel: torch.Tensor, dct: torch.Tensor) -> torch.Tensor:
 
     Args:
         log_mel: natural logarithm of the power in mel bands, [batch, mels, frames].
-        dct: [mels, coefficients], as `torchaudio.functional.create_dct` makes it.
+        dct: [mels, coefficients], of `torchaudio.functional.create_dct`.
 
     Returns:
-        [batch, coefficients, frames], in natural logarithms: librosa's, in decibels, are 10 / ln 10 as large.
+        [batch, coefficients, frames], in natural logarithms; librosa's decibels are 10 / ln 10 as large.
     """
     return dct.T @ log_mel
 
 
 def limit_range(log_mel: torch.Tensor, mask: torch.Tensor, range_db: float) -> torch.Tensor:
-    """Raise what is further below a clip's loudest point than this to that level.
+    """Raise levels that are further than `range_db` below a clip's loudest point to that level.
 
     Args:
         log_mel: natural logarithm of the power in mel bands, [batch, mels, frames].
@@ -93,13 +92,13 @@ def limit_range(log_mel: torch.Tensor, mask: torch.Tensor, range_db: float) -> t
 
 
 def frame_mask(attention_mask: torch.Tensor, hop_length: int, frames: int) -> torch.Tensor:
-    """Say which frames lie within the clips: [batch, samples] of 1 and 0 to [batch, 1, frames], as floats."""
+    """Return which frames are within the clips: [batch, samples] of 1 and 0 to [batch, 1, frames], floats."""
     count = attention_mask.sum(1) // hop_length + 1
     return (torch.arange(frames, device=attention_mask.device) < count[:, None]).float().unsqueeze(1)
 
 
 def standardise(rows: torch.Tensor, mask: torch.Tensor, each_row: bool) -> torch.Tensor:
-    """Give every clip mean 0 and deviation 1 over its own frames; padding becomes 0.
+    """Scale every clip to mean 0 and deviation 1 over its own frames; padding becomes 0.
 
     Args:
         rows: [batch, rows, frames].

@@ -1,4 +1,4 @@
-"""Make, load and save classifiers: folders or hub ids that `AutoModelForAudioClassification` understands."""
+"""Create and load classifiers: folders or hub ids that `AutoModelForAudioClassification` understands."""
 
 from pathlib import Path
 
@@ -30,21 +30,21 @@ from speech_emotion.models.untrusted import (
     fetch_settings,
 )
 
-CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names that make a new network, not load a checkpoint
+CNNS = {"cnn": SpectrogramCNN, "cnn-mfcc": MfccCNN}  # names of new networks, which load no checkpoint
 WHISPER_POSITIONS = 50  # of a Whisper for each second
 
-# What transformers raises for a checkpoint that is missing, damaged or of another kind.
+# Errors of transformers for a checkpoint that is missing, damaged or of another kind.
 LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError)
 
 
 def new_classifier(
     name: str, labels: list[str], changes: dict | None = None
 ) -> tuple[PreTrainedModel, FeatureExtractionMixin, set[str]]:
-    """Make a classifier to be trained.
+    """Create a classifier to train.
 
     Args:
-        name: `cnn` or `cnn-mfcc`, or a folder or hub id of an encoder, which gets a new head, or of a
-            classifier, which keeps its own where that has as many classes.
+        name: `cnn` or `cnn-mfcc`; or a folder or hub id of an encoder, which gets a new head, or of a
+            classifier, which keeps its head if that has as many classes.
         labels: the class names in the order of the outputs.
         changes: fields of the model's config to set. `window_seconds` is the length of sound that it takes at
             once. A Whisper with fewer `encoder_layers` keeps its first ones; `max_source_positions` may be
@@ -54,7 +54,7 @@ def new_classifier(
         The model, its feature extractor, and the names of the parameters that start at random.
 
     Raises:
-        ModelError: there is no encoder or classifier of that name that transformers can load.
+        ModelError: transformers can load no encoder or classifier of that name.
     """
     register()
     labelling = {
@@ -77,7 +77,7 @@ def new_classifier(
         config = AutoConfig.from_pretrained(name, **fields)
         _set_window(config, window)
         if getattr(config, "use_weighted_layer_sum", False):
-            config.layerdrop = 0.0  # a layer that is left out gives no state to weigh
+            config.layerdrop = 0.0  # a dropped layer has no state for the sum
         model, report = AutoModelForAudioClassification.from_pretrained(
             name,
             config=config,
@@ -87,7 +87,7 @@ def new_classifier(
             dtype=torch.float32,
         )
         extractor = AutoFeatureExtractor.from_pretrained(name)
-        if isinstance(extractor, WhisperFeatureExtractor):  # it fills a window as long as the positions are
+        if isinstance(extractor, WhisperFeatureExtractor):  # its window is as long as the positions
             seconds, rest = divmod(config.max_source_positions, WHISPER_POSITIONS)
             if rest or seconds < config.window_seconds:
                 least = f"{config.window_seconds:g} seconds at least"
@@ -97,7 +97,7 @@ def new_classifier(
         raise ModelError.of(name, error) from error
     mask_group_norm(model)
     fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    return model, extractor, fresh - {"encoder.embed_positions.weight"}  # Whisper's are sines, made anew
+    return model, extractor, fresh - {"encoder.embed_positions.weight"}  # Whisper's are fixed sines
 
 
 def load_classifier(
@@ -107,16 +107,16 @@ def load_classifier(
 
     Args:
         name: a folder or a hub id. Only safetensors are read, and no code of the model's.
-        folder: what `fetch_settings` returned for it, where it was called before.
+        folder: the result of `fetch_settings`, if it was called before.
 
     Returns:
         The model in evaluation mode, float32, its `name_or_path` the folder on this machine that it was read
         from; and its feature extractor.
 
     Raises:
-        ModelError: nothing loadable there, files that `models.untrusted` refuses, weights that are
-            missing (transformers would fill them in at random and only warn) or no numbers, a class that no
-            label scheme knows, a sampling rate other than 16 kHz, or a feature extractor that does not fit.
+        ModelError: there is no model; `models.untrusted` refuses its files; weights are missing (transformers
+            would fill them in at random and only warn) or not finite; no label scheme has one of its classes;
+            the sampling rate is not 16 kHz; or the feature extractor does not fit.
     """
     register()
     try:
@@ -132,14 +132,14 @@ def load_classifier(
         extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
         mask_group_norm(model)
         _check_classifier(model.eval(), extractor, report["missing_keys"])
-    except Exception as error:  # settings that somebody made up can raise anything
+    except Exception as error:  # settings made up by somebody can raise anything
         raise ModelError.of(str(name), error) from error
     return model, extractor
 
 
 @torch.inference_mode()
 def _check_classifier(model: PreTrainedModel, extractor: FeatureExtractionMixin, missing: set[str]) -> None:
-    """Raise a ValueError where a model would predict noise, or something that is no emotion."""
+    """Raise a ValueError if a model would predict noise, or something that is no emotion."""
     if missing:
         raise ValueError(f"it lacks weights, so it would predict noise: {', '.join(sorted(missing))}")
     if damaged := [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]:
@@ -184,5 +184,5 @@ def _set_window(config: PreTrainedConfig, seconds: object) -> None:
 
 
 def last_linear(model: PreTrainedModel) -> torch.nn.Linear:
-    """Give the layer that makes the logits."""
+    """Return the layer that computes the logits."""
     return [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]

@@ -75,8 +75,8 @@ class DistillationHead(UpperCNN):
             lessons: what the teacher makes of them, shape [clips, frames / stride, width].
         """
         rows, mask = states.transpose(1, 2), attention_mask.float().unsqueeze(1)
-        hidden, mask = self.model.listen(rows, mask)
-        logits = self.model.judge(hidden, mask)
+        hidden, mask = self.model.feature_map(rows, mask)
+        logits = self.model.pool_and_classify(hidden, mask)
         if lessons is None:
             return SequenceClassifierOutput(logits=logits)
         heard = self.lesson(hidden.flatten(1, 2).transpose(1, 2)).float()

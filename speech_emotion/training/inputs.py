@@ -1,4 +1,4 @@
-"""Clips as a model trains on them: cropped, augmented, seeded, collated."""
+"""Datasets of waveforms to train on: cropped, augmented, seeded, collated."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from speech_emotion.models.loading import extract
 
 
 class SeededClips(torch.utils.data.Dataset):
-    """Clips, each read with random numbers of its own.
+    """Clips, each read with a random seed of its own.
 
-    How one is changed and cropped, or which copy of it is drawn, then depends neither on the workers that
-    read, nor on the number of processes, nor on whether an epoch was interrupted.
+    So the augmentation and the crop of a clip, or the view that is drawn of it, do not depend on the number
+    of workers or processes, nor on whether an epoch was interrupted.
 
     Args:
         clips: a ClipDataset or CachedDataset.
@@ -36,7 +36,7 @@ class SeededClips(torch.utils.data.Dataset):
 
 
 class Collator:
-    """Batches clips into a model's inputs and labels."""
+    """Batch clips into a model's inputs and labels."""
 
     def __init__(self, extractor: transformers.FeatureExtractionMixin):
         self.extractor = extractor
@@ -49,7 +49,7 @@ class Collator:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let Python's and numpy's random numbers come from a seed for a while.
+    """Seed Python's and numpy's random numbers in a `with` block, and restore them after it.
 
     Args:
         seed: 0 to 2**32 - 1.
@@ -65,11 +65,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class ClipDataset(torch.utils.data.Dataset):
-    """Rows as a model is trained on them: cropped, changed by an augmentation, label beside.
+    """Rows of the dataset as waveforms, cropped and augmented, with their labels.
 
     Args:
         rows: a split of the dataset.
-        max_seconds: longer clips are cropped, at random where there is an augmentation, else to their start.
+        max_seconds: longer clips are cropped: at random with an augmentation, else to their start.
         augment: changes a waveform; None for clips that are evaluated.
     """
 

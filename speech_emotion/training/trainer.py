@@ -58,6 +58,13 @@ class EmotionTrainer(Trainer):
         with self.average.average_parameters(self.model):
             return super().evaluation_loop(*args, **kwargs)
 
+    def predict_logits(self, clips: torch.utils.data.Dataset) -> np.ndarray:
+        """Compute logits in the order of the clips: float32, shape [clips, classes]."""
+        order = list(self._get_eval_sampler(clips))
+        logits = np.empty((len(clips), self.model.config.num_labels), np.float32)
+        logits[order] = self.predict(clips).predictions
+        return logits
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build AdamW with a group each for pretrained and new, decayed and undecayed parameters."""
         if self.optimizer is None:
