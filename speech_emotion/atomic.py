@@ -1,4 +1,4 @@
-"""Folders and files that are whole or not there, however the process ends that writes them."""
+"""Folders and files that are complete or absent, even if the process that writes them is killed."""
 
 import hashlib
 import os
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-REPLACED = "replaced"  # aside, until the new folder is in its place
+REPLACED = "replaced"  # name of the old folder until the new one is in place
 
 
 @contextmanager
 def atomic_directory(folder: Path, mark: str) -> Iterator[Path]:
-    """Give an empty folder of the same name to fill; it takes the folder's place when the block ends well.
+    """Yield an empty folder of the same name, which replaces the folder when the block ends without error.
 
-    It lies in a hidden folder beside. Where a process is killed between the two renames, the old folder lies
-    there as well, and `restore` puts it back.
+    The new folder is inside a hidden one next to it. If the process is killed between the two renames, the
+    old folder is there as well, and `restore` puts it back.
 
     Args:
-        folder: the folder; need not exist.
-        mark: the file by which one made earlier is known, see `check_place`.
+        folder: the folder; it need not exist.
+        mark: name of a file that identifies a folder that may be replaced, see `check_place`.
 
     Raises:
-        FileExistsError: there is something else.
-        OSError: no room for it, or no permission.
+        FileExistsError: the folder has other content.
+        OSError: the disk is full, or permission is missing.
     """
     restore(folder)
     aside = _aside(folder)
@@ -36,7 +36,7 @@ def atomic_directory(folder: Path, mark: str) -> Iterator[Path]:
     try:
         yield fresh
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)  # of a full disk, too
+        shutil.rmtree(aside, ignore_errors=True)  # also when the disk is full
         raise
     if folder.exists():
         folder.rename(aside / REPLACED)
@@ -45,22 +45,22 @@ def atomic_directory(folder: Path, mark: str) -> Iterator[Path]:
 
 
 def restore(folder: Path) -> None:
-    """Put back a folder that `atomic_directory` had taken away when its process was killed."""
+    """Put back a folder that `atomic_directory` had moved when its process was killed."""
     replaced = _aside(folder) / REPLACED
     if replaced.exists() and not folder.exists():
         replaced.rename(folder)
 
 
 def check_place(folder: Path, mark: str) -> None:
-    """Find out, before the work for it, whether a folder can be written or replaced.
+    """Check that a folder can be written or replaced, before the work for it begins.
 
     Args:
-        folder: the folder; the folders above it are made.
-        mark: the file by which one that may be replaced is known.
+        folder: the folder; its parents are created.
+        mark: name of a file that identifies a folder that may be replaced.
 
     Raises:
-        FileExistsError: there is something else.
-        OSError: no permission.
+        FileExistsError: the folder has other content.
+        OSError: permission is missing.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder.parent):
@@ -71,9 +71,9 @@ def check_place(folder: Path, mark: str) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside a file; what is written there takes the file's place when the block ends well.
+    """Yield a path next to a file. What is written there replaces the file when the block ends without error.
 
-    The folders above it are made.
+    Its parents are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -86,19 +86,19 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; the folders above it are made."""
+    """Write a text file completely or not at all; its parents are created."""
     with atomic_file(path) as part:
         part.write_text(text, "utf-8")
 
 
 def digest(file: Path) -> str:
-    """Give a file's SHA-256."""
+    """Return a file's SHA-256."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def format_os_error(error: Exception, place: Path) -> str:
-    """Put into words, without a full stop, what could not be read or written, and where; else at `place`."""
+    """Describe what could not be read or written, and where (by default `place`), without a full stop."""
     if isinstance(error, shutil.Error):  # of many files: source, target and what happened
         return re.sub(r"^\[Errno \d+\] ", "", str(error.args[0][0][2]))
     if number := getattr(error, "errno", None):

@@ -1,9 +1,9 @@
-"""What is checked of a model's files before anything is built of them: anyone may have published them.
+"""Checks of a model's files before a model is built from them, because anyone may have published them.
 
-`from_pretrained` reads no pickle and runs no code of a model's when it is told so, but it builds whatever the
-settings describe, and settings can describe gigabytes. So the settings are read first, and must describe no
-more than the weights beside them hold. What is checked and what is loaded are the same files: those of one
-commit, in a folder on this machine.
+`from_pretrained` can be told to read no pickle and to run no code of a model, but it builds whatever the
+settings describe, and settings can describe gigabytes. So the settings are read first. They must describe no
+more than the weights contain. The files checked are the files loaded: of one commit, in a folder on this
+machine.
 """
 
 import json
@@ -16,13 +16,13 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.labels import SCHEMES
 from speech_emotion.models.folder import ADAPTER, EXPORTS, OPTIONAL_SETTINGS, PICTURES, SETTINGS, WEIGHTS
 
-# What is fetched of a published model: what is checked first, then all else that is used.
+# Files of a published model that are fetched: those checked first, then the others.
 SMALL = (*SETTINGS, *OPTIONAL_SETTINGS, ADAPTER)
 REST = (WEIGHTS, "report.json", "README.md", *PICTURES.values(), *EXPORTS.values())
 LARGEST_SETTINGS = 1_000_000  # bytes; a Whisper's, with its filters written out, are 200,000
-SPARE = 50_000_000  # numbers that a config may describe beyond the weights: an encoder's head is missing, say
+SPARE = 50_000_000  # numbers that a config may describe beyond the weights, such as a missing head
 
-# Settings that fetch something from elsewhere, or name other files than the ones checked here.
+# Settings that fetch something from elsewhere, or name other files than those checked here.
 FOREIGN = {
     "auto_map": "brings code of its own, which is never run",
     "quantization_config": "is quantised, which is not served here",
@@ -31,8 +31,8 @@ FOREIGN = {
     "_attn_implementation": "asks for a kernel of its own, which is never fetched",
 }
 
-# By what a setting is called, the largest number it can have: layers take time to build, and a feature
-# extractor's filters and lengths take memory that no weights mark_complete for.
+# The largest number of a setting, by its name: layers take time to build, and a feature extractor's filters
+# and lengths take memory that the size of the weights does not limit.
 LARGEST = (
     (re.compile("layers|blocks|depths"), 200),
     (re.compile("chunk_length"), 30),  # seconds
@@ -137,20 +137,20 @@ def check_window(seconds: object) -> None:
 
 
 def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
-    """Copy files of a published model, as far as it has them; of a folder, there is nothing to copy.
+    """Copy those files of a published model that exist; a local folder is used as it is.
 
     Args:
         name: a folder or a hub id.
         files: their names.
-        folder: where files of the model were copied to before. It is called after their commit, and these
-            will be of the same one; without it, the first file decides the commit and must be there.
+        folder: an earlier result. Its name is the commit, from which these files are copied as well; without
+            it, the first file decides the commit and must exist.
 
     Returns:
-        The folder with the copies, or the model's own.
+        The folder with the copies, or the local folder.
 
     Raises:
         ValueError: there is no such folder.
-        OSError: there is no such model, or no way to the hub and no copy from before.
+        OSError: there is no such model, or the hub cannot be reached and there is no earlier copy.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -166,7 +166,7 @@ def fetch(name: str, files: Iterable[str], folder: Path | None = None) -> Path:
 
 
 def check_settings(path: Path) -> None:
-    """Refuse settings that fetch something from elsewhere, or that ask for more than any model of speech has.
+    """Refuse settings that fetch something from elsewhere, or that are larger than those of any speech model.
 
     Raises:
         ValueError: they do, or are no JSON object.
@@ -194,10 +194,10 @@ def check_settings(path: Path) -> None:
 
 
 def count_weights(path: Path) -> int:
-    """Count the numbers in a safetensors file by its header alone.
+    """Count the numbers in a safetensors file from its header.
 
     Raises:
-        ValueError: it is cut off or something else.
+        ValueError: the file is damaged or of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -209,7 +209,7 @@ def count_weights(path: Path) -> int:
 
 
 def _walk(key: str, value: object) -> Iterator[tuple[str, object]]:
-    """Give every setting, those inside others, too, and those in a list by the list's name."""
+    """Yield every setting with its name, nested ones included; items of a list have the list's name."""
     yield key, value
     if isinstance(value, dict):
         for inner, each in value.items():

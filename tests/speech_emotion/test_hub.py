@@ -55,7 +55,7 @@ def load(environment: dict[str, str]) -> Path:
 
 
 @pytest.mark.slow
-def test_what_is_loaded_is_of_the_commit_that_was_checked(hub, cnn_folder, tmp_path, monkeypatch):
+def test_the_files_loaded_are_of_the_commit_that_was_checked(hub, cnn_folder, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     publish_folder(cnn_folder, "you/cnn")
     repository = hub.repositories["models/you/cnn"]
@@ -91,7 +91,7 @@ def test_a_model_that_was_loaded_before_is_loaded_without_the_hub(
         assert load(environment) == folder
 
 
-def test_publishing_again_replaces_what_was_there(hub, tmp_path, monkeypatch):
+def test_publishing_again_replaces_the_earlier_version(hub, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     for number in ("one", "two"):
         (tmp_path / number).mkdir()
@@ -116,14 +116,14 @@ def test_publishing_again_replaces_what_was_there(hub, tmp_path, monkeypatch):
     ],
     ids=["unknown", "unreachable", "name", "forbidden"],
 )
-def test_what_keeps_from_publishing_is_a_sentence(token, url, name, sentence, hub, cnn_folder, monkeypatch):
+def test_a_refusal_to_publish_is_a_sentence(token, url, name, sentence, hub, cnn_folder, monkeypatch):
     hub.url = url or hub.url
     hub.adopt(monkeypatch, token)
     with pytest.raises(PublishError, match=sentence):
         publish_folder(cnn_folder, name)
 
 
-def test_who_dies_while_publishing_leaves_what_was_published_before(hub, cnn_folder, tmp_path, monkeypatch):
+def test_a_process_killed_while_publishing_leaves_the_earlier_version(hub, cnn_folder, tmp_path, monkeypatch):
     hub.adopt(monkeypatch)
     publish_folder(cnn_folder, "you/cnn")
     before = dict(hub.repositories["models/you/cnn"].files)

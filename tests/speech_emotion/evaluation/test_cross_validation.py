@@ -14,7 +14,7 @@ def report(matrix, speakers, uar, protocol, bins=None):
     } | ({"calibration": {"bins": bins, "ece": expected_calibration_error(bins)}} if bins else {})
 
 
-def test_a_speaker_who_is_tested_again_counts_once_among_the_folds():
+def test_a_speaker_tested_twice_counts_once_among_the_folds():
     reports = {
         "fold:1": report([[3, 1], [0, 4]], ["savee-DC"], 0.875, "fold:1"),
         "fold:2": report([[2, 2], [2, 2]], ["savee-JE"], 0.5, "fold:2"),
@@ -31,7 +31,7 @@ def test_a_speaker_who_is_tested_again_counts_once_among_the_folds():
     assert not summary["leaks_speakers"]
 
 
-def test_a_random_split_is_summed_up_as_leaking():
+def test_the_summary_of_a_random_split_is_marked_as_leaking():
     assert summarise({"random": report([[1, 0], [0, 1]], ["savee-DC"], 1.0, "random")})["leaks_speakers"]
 
 

@@ -51,7 +51,7 @@ def voices(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 @pytest.mark.parametrize("count", [2, 4, 12])
-def test_an_interval_holds_the_score_it_is_about(count):
+def test_an_interval_contains_its_score(count):
     predictions, truth, speakers = voices(count)
     scores = score_confusions(confusion_matrix(truth, predictions))
     for own, ends in zip(scores, bootstrap(predictions, truth, speakers, 4, seed=0), strict=True):
@@ -78,7 +78,7 @@ def test_an_interval_is_the_same_for_the_same_seed_and_none_for_one_speaker():
     assert bootstrap(predictions, truth, np.zeros_like(speakers), 4, seed=3) is None
 
 
-def test_a_class_without_clips_has_no_interval_and_spoils_no_other():
+def test_a_class_without_clips_has_no_interval_and_does_not_affect_others():
     overall, per_class = bootstrap(*voices(3), 5, seed=0)
     assert np.isnan(per_class["recall"][:, 4]).all()
     assert np.isfinite(per_class["recall"][:, :4]).all()

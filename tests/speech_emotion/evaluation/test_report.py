@@ -68,7 +68,7 @@ def card(report, folder):
     return (folder / "README.md").read_text()
 
 
-def test_the_report_on_disk_is_what_was_returned_and_says_how_it_came_to_be(report, folder):
+def test_the_report_on_disk_is_the_one_returned_and_states_how_it_was_made(report, folder):
     assert json.loads((folder / "report.json").read_text()) == report
     assert set(report) == set(get_type_hints(Report))
     assert report["version"] == REPORT_VERSION
@@ -80,12 +80,12 @@ def test_the_report_on_disk_is_what_was_returned_and_says_how_it_came_to_be(repo
     assert report["training"] == TRAINING
 
 
-def test_a_model_that_heard_a_test_speaker_is_not_measured(folder, dataset):
+def test_a_model_trained_on_a_test_speaker_is_not_measured(folder, dataset):
     with pytest.raises(ValueError, match="trained on speakers of the test split: savee-DC"):
         evaluate_folder(folder, dataset, TRAINING | {"speakers": ["ravdess-03", "savee-DC"]})
 
 
-def test_groups_add_up_and_tell_who_it_works_worse_for(dataset):
+def test_scores_of_groups_add_up(dataset):
     rows, labels = dataset["test"], dataset["test"].features["emotion"].names
     truth = np.array(rows["emotion"])
     wrong = np.array(rows["corpus"]) == "savee"
@@ -137,7 +137,7 @@ def test_robustness_starts_from_the_clean_score(report):
     assert list(robustness) == ["clean", *noises, "telephone", "MP3, 32 kbit/s"]
 
 
-def test_a_lone_speaker_hears_no_babble(folder, dataset):
+def test_a_single_speaker_gets_no_babble(folder, dataset):
     rows = dataset["test"].filter(lambda speaker: speaker == "savee-DC", input_columns="speaker")
     classifier = EmotionClassifier.from_pretrained(folder)
     conditions = measure_robustness(classifier, rows, predict_rows(classifier, rows).logits)
@@ -224,7 +224,9 @@ def test_measuring_again_prints_the_scores_and_keeps_how_it_was_trained(
 @pytest.mark.parametrize(
     ("data", "sentence"), [("none", "There is no dataset 'none'"), (None, "has no report.json")]
 )
-def test_what_cannot_be_measured_ends_in_a_sentence(data, sentence, folder, report, tmp_path, monkeypatch):
+def test_an_evaluation_that_cannot_start_ends_in_a_sentence(
+    data, sentence, folder, report, tmp_path, monkeypatch
+):
     arguments = [str(folder), "--data", data] if data else [str(tmp_path)]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(sys, "argv", ["evaluation", *arguments])
@@ -248,7 +250,7 @@ def test_a_quick_report_leaves_out_what_takes_long(folder, dataset, tmp_path, ca
     ("speakers", "sentence"),
     [(["ravdess-03"], "used no clip of them either"), (["ravdess-03", "savee-DC"], "used clips of savee-DC")],
 )
-def test_the_card_says_whom_the_distillation_heard(report, speakers, sentence):
+def test_the_card_states_the_speakers_of_the_distillation(report, speakers, sentence):
     distillation = {"command": "python distill.py", "speakers": speakers}
     card = fill_card(report | {"training": TRAINING | {"distillation": distillation}})
     assert f"which uses no labels, {sentence}." in card
@@ -256,7 +258,7 @@ def test_the_card_says_whom_the_distillation_heard(report, speakers, sentence):
     assert "istillation" not in fill_card(report)
 
 
-def test_the_card_says_who_taught_a_cnn(report):
+def test_the_card_states_the_encoder_a_cnn_was_distilled_from(report):
     distillation = {"command": "python distill.py", "speakers": []}
     taught = {"distilled_from": "outputs/distilled", "distillation": distillation}
     card = fill_card(report | {"training": TRAINING | taught})
@@ -265,7 +267,7 @@ def test_the_card_says_who_taught_a_cnn(report):
     assert "larger encoder" not in fill_card(report)
 
 
-def test_shares_in_the_card():
+def test_examples_in_docstrings_of_the_card():
     assert doctest.testmod(card_module).failed == 0
 
 

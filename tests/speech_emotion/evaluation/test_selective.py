@@ -30,7 +30,7 @@ def test_the_threshold_is_the_lowest_that_reaches_the_target():
     assert choose_threshold(logits, labels, target=0.9) == pytest.approx(0.9)
 
 
-def test_the_threshold_answers_all_where_all_is_well():
+def test_the_threshold_answers_all_clips_where_all_reach_the_target():
     assert choose_threshold(*answers((80, 0.9, 0.9), (20, 0.6, 0.6))) == 0.0
 
 
@@ -38,7 +38,7 @@ def test_the_threshold_is_the_best_where_none_reaches_the_target():
     assert choose_threshold(*answers((30, 0.9, 0.7), (70, 0.6, 0.4))) == pytest.approx(0.9)
 
 
-def test_a_few_lucky_clips_set_no_threshold():
+def test_a_few_clips_do_not_set_the_threshold():
     assert choose_threshold(*answers((5, 0.99, 1.0), (45, 0.8, 0.6), (50, 0.6, 0.4))) == pytest.approx(0.8)
 
 

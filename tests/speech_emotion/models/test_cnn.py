@@ -20,12 +20,12 @@ def cnn(request):
     return model.eval(), extractor
 
 
-def test_it_has_at_most_a_million_parameters(cnn):
+def test_the_cnn_has_at_most_a_million_parameters(cnn):
     assert cnn[0].num_parameters() < 1_000_000
 
 
 @torch.inference_mode()
-def test_a_batch_gives_what_single_clips_give(cnn):
+def test_a_batch_gives_the_logits_of_single_clips(cnn):
     model, extractor = cnn
     clips = [voice(120, 1.7), voice(200, 0.9), voice(300, 3.1)]
     single = torch.cat([model(**extract(extractor, [clip])).logits for clip in clips])
@@ -41,7 +41,7 @@ def test_loudness_does_not_matter(cnn):
 
 @pytest.mark.parametrize(("kind", "rows"), [("log_mel", 64), ("mfcc", 40), ("stack", 1 + 1 + 12 + 40)])
 @torch.inference_mode()
-def test_its_input_has_rows_over_frames_of_10_ms(kind, rows):
+def test_the_spectrogram_has_frames_of_10_ms(kind, rows):
     model, extractor, _ = new_classifier("cnn", ["happy", "sad"], {"input_features": kind})
     found, mask = model.rows(**extract(extractor, [voice(seconds=1.0), voice(seconds=0.5)]))
     assert found.shape == (2, rows, 101)
@@ -50,12 +50,12 @@ def test_its_input_has_rows_over_frames_of_10_ms(kind, rows):
     assert (found[1, :, 51:] == 0).all()
 
 
-def test_an_input_it_does_not_know_is_an_error():
+def test_unknown_input_features_are_an_error():
     with pytest.raises(ValueError, match="input_features is 'lpc'; it can be log_mel, mfcc, stack"):
         new_classifier("cnn", ["happy", "sad"], {"input_features": "lpc"})
 
 
-def test_what_is_random_is_so_in_training_only(cnn):
+def test_only_training_is_random(cnn):
     model, extractor = cnn
     inputs = extract(extractor, [voice()])
     assert torch.equal(model(**inputs).logits, model(**inputs).logits)

@@ -18,14 +18,14 @@ def cnn():
     return model.eval(), extractor
 
 
-def test_it_has_56040_parameters_with_the_running_statistics_of_its_batch_norms(cnn):
+def test_the_network_has_56040_parameters_with_the_running_statistics_of_its_batch_norms(cnn):
     running = [value for name, value in cnn[0].named_buffers() if "running" in name]
     assert cnn[0].num_parameters() + sum(value.numel() for value in running) == 56_040
     assert cnn[0].num_parameters() == 55_656
 
 
 @torch.inference_mode()
-def test_it_sees_25_coefficients_in_216_frames_of_any_clip(cnn):
+def test_the_input_has_25_coefficients_in_216_frames_for_any_clip(cnn):
     model, extractor = cnn
     short, long = extract(extractor, [voice(seconds=0.6), voice(seconds=4.0)])["input_values"]
     rows, _ = model.rows(clips := torch.stack([short, long]), torch.ones_like(clips))
@@ -36,7 +36,7 @@ def test_it_sees_25_coefficients_in_216_frames_of_any_clip(cnn):
 
 
 @torch.inference_mode()
-def test_its_coefficients_are_librosas(cnn):
+def test_coefficients_equal_those_of_librosa(cnn):
     librosa = pytest.importorskip("librosa", reason="librosa, whose values these should be, is not installed")
     clip = voice(seconds=2.5)
     power = librosa.feature.melspectrogram(
@@ -48,7 +48,7 @@ def test_its_coefficients_are_librosas(cnn):
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
-def test_a_clip_alone_in_the_last_batch_of_an_epoch_can_be_trained_on(cnn):
+def test_training_accepts_a_last_batch_of_one_clip(cnn):
     model, extractor = cnn
     model.train()
     loss = model(**extract(extractor, [voice()]), labels=torch.tensor([3])).loss

@@ -34,7 +34,7 @@ def tone(hertz: float, seconds: float = 1.0) -> torch.Tensor:
     return torch.sin(2 * math.pi * hertz * torch.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE)
 
 
-def test_the_crossing_rate_is_librosas(librosa):
+def test_zero_crossing_rate_equals_that_of_librosa(librosa):
     clip = voice(180, 0.7)
     silence = np.zeros(FRAME_LENGTH // 2, np.float32)
     expected = librosa.feature.zero_crossing_rate(
@@ -45,14 +45,14 @@ def test_the_crossing_rate_is_librosas(librosa):
     np.testing.assert_allclose(zero_crossing_rate(frames), expected, atol=1e-6)
 
 
-def test_the_level_is_librosas(librosa):
+def test_root_mean_square_equals_that_of_librosa(librosa):
     clip = voice(180, 0.7)
     expected = librosa.feature.rms(y=clip, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH)
     frames = frame_waves(torch.from_numpy(clip)[None], FRAME_LENGTH, HOP_LENGTH)
     np.testing.assert_allclose(root_mean_square(frames), expected, atol=1e-6)
 
 
-def test_the_cepstrum_is_librosas(librosa):
+def test_mfcc_equal_those_of_librosa(librosa):
     clip = voice(180, 0.7)
     shape = {"n_fft": 512, "win_length": FRAME_LENGTH, "hop_length": HOP_LENGTH, "n_mels": 80}
     power = librosa.feature.melspectrogram(
@@ -74,20 +74,20 @@ def test_chroma_ranks_pitch_classes_as_librosa_does(librosa):
     assert found.argsort(descending=True)[:3].tolist() == expected.argsort()[::-1][:3].tolist() == [0, 4, 7]
 
 
-def test_the_crossing_rate_of_a_tone_is_twice_its_frequency():
+def test_zero_crossing_rate_of_a_tone_is_twice_its_frequency():
     frames = frame_waves(tone(1000)[None], FRAME_LENGTH, HOP_LENGTH)
     assert zero_crossing_rate(frames)[0, 50].item() == pytest.approx(
         2 * 1000 / SAMPLE_RATE, abs=1 / FRAME_LENGTH
     )
 
 
-def test_the_level_of_a_tone_is_its_amplitude_over_root_two():
+def test_root_mean_square_of_a_tone_is_its_amplitude_over_root_two():
     frames = frame_waves(0.5 * tone(1000)[None], FRAME_LENGTH, HOP_LENGTH)
     assert root_mean_square(frames)[0, 50].item() == pytest.approx(0.5 / math.sqrt(2), rel=1e-3)
 
 
 @pytest.mark.parametrize(("hertz", "row"), [(440, 9), (880, 9), (1046.5, 0), (1480, 6)])
-def test_chroma_knows_a_tone(hertz, row):
+def test_chroma_of_a_tone_peaks_at_its_pitch_class(hertz, row):
     power = torch.stft(tone(hertz), 2048, 160, window=torch.hann_window(2048), return_complex=True).abs() ** 2
     found = chroma(power[None], pitch_classes(1025, SAMPLE_RATE, 50.0))[0, :, 50]
     assert found.argmax() == row
@@ -101,7 +101,7 @@ def test_bins_below_the_lowest_frequency_belong_to_no_pitch_class():
     assert (classes[:, 2:].sum(0) == 1).all()
 
 
-def test_silence_has_features():
+def test_features_of_silence_are_finite():
     frames = frame_waves(torch.zeros(1, 1600), FRAME_LENGTH, HOP_LENGTH)
     assert zero_crossing_rate(frames).sum() == root_mean_square(frames).sum() == 0
     assert chroma(torch.zeros(1, 257, 5), pitch_classes(257, SAMPLE_RATE, 50.0)).sum() == 0
@@ -125,7 +125,7 @@ def test_a_mask_ends_where_its_clip_does():
     assert frame_mask(attention_mask, HOP_LENGTH, 11).sum(2).flatten().tolist() == [11, 6]
 
 
-def test_what_is_too_far_below_a_clips_loudest_point_is_raised_and_padding_does_not_count():
+def test_the_dynamic_range_is_limited_and_padding_does_not_count():
     decibels = torch.tensor([[[0.0, -20.0, -70.0, 30.0]], [[-60.0, -10.0, -80.0, -90.0]]])
     mask = torch.tensor([[[1.0, 1.0, 1.0, 0.0]], [[1.0, 1.0, 1.0, 1.0]]])
     limited = limit_range(decibels * math.log(10) / 10, mask, 45.0) * 10 / math.log(10)

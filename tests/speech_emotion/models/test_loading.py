@@ -14,7 +14,7 @@ from speech_emotion.models.loading import (
 )
 
 
-def test_a_new_head_is_made_on_a_pretrained_encoder_and_only_it_is_new(encoder_folder):
+def test_a_pretrained_encoder_gets_a_new_head_and_nothing_else_is_new(encoder_folder):
     model, _, new = new_classifier(encoder_folder, ["happy", "sad"], {"use_weighted_layer_sum": True})
     assert model.config.id2label == {0: "happy", 1: "sad"}
     heads = ("classifier", "projector", "layer_weights")
@@ -61,7 +61,7 @@ def test_another_sampling_rate_is_refused(cnn_folder, tmp_path):
         load_classifier(tmp_path)
 
 
-def test_a_folder_that_is_none_is_an_error_with_its_name(tmp_path):
+def test_the_error_for_a_missing_folder_has_its_name(tmp_path):
     with pytest.raises(ModelError, match="empty-folder"):
         load_classifier(tmp_path / "empty-folder")
 
@@ -96,7 +96,7 @@ def test_a_checkpoint_without_a_window_has_the_default(cnn_folder, tmp_path):
 
 
 @pytest.mark.parametrize("window", [0, -1, 31, 1e9, True, "5", None, float("nan"), [5]])
-def test_a_window_that_is_no_length_of_sound_is_refused(window, cnn_folder, tmp_path):
+def test_an_invalid_window_is_refused(window, cnn_folder, tmp_path):
     for file in cnn_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     settings = json.loads((tmp_path / "config.json").read_text())

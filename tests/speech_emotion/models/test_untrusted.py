@@ -140,7 +140,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_strangers_folder_is_refused_in_a_sentence_before_it_is_built(fault, cnn_folder, tmp_path):
+def test_a_malicious_folder_is_refused_in_a_sentence_before_a_model_is_built(fault, cnn_folder, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(cnn_folder, folder)
     spoil, reason = FAULTS[fault]
@@ -155,11 +155,11 @@ def test_a_strangers_folder_is_refused_in_a_sentence_before_it_is_built(fault, c
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
 
 
-def test_what_is_spoilt_above_is_whole_before(cnn_folder):
+def test_the_folder_is_accepted_before_it_is_changed(cnn_folder):
     assert load_classifier(cnn_folder)[0].config.num_labels == 2
 
 
-def test_a_shipped_model_with_settings_of_a_giant_is_refused(tmp_path):
+def test_a_shipped_model_whose_settings_describe_a_huge_network_is_refused(tmp_path):
     shutil.copytree(ROOT / "models" / "wav2vec2", tmp_path / "model")
     set_json("config.json", num_hidden_layers=150, intermediate_size=900_000)(tmp_path / "model")
     with pytest.raises(ModelError, match=r"describes 1\d\d,\d{3},\d{3},\d{3} weights"):
@@ -201,14 +201,14 @@ def test_a_shipped_model_with_settings_of_a_giant_is_refused(tmp_path):
         NAMED | {"comparisons": {"x": NAMED | {"ece": 0.1}}},
     ],
 )
-def test_a_report_of_other_figures_is_none(report, cnn_folder, tmp_path):
+def test_a_report_with_malformed_figures_is_ignored(report, cnn_folder, tmp_path):
     shutil.copytree(cnn_folder, tmp_path / "model")
     (tmp_path / "model" / "report.json").write_text(json.dumps(report))
     assert load_report(str(tmp_path / "model")) is None
     assert EmotionClassifier.from_pretrained(tmp_path / "model").threshold == 0.0
 
 
-def test_a_threshold_for_each_label_is_taken(tmp_path):
+def test_a_threshold_for_each_label_is_accepted(tmp_path):
     report = {"version": 2, "labels": ["happy", "sad"], "threshold": {"happy": 0.5, "sad": 0.75}}
     (tmp_path / "report.json").write_text(json.dumps(report))
     threshold = load_report(tmp_path)["threshold"]
@@ -218,7 +218,7 @@ def test_a_threshold_for_each_label_is_taken(tmp_path):
     assert is_sure(0.5, "sad", 0.5) and not is_sure(0.5, "sad", 0.4)
 
 
-def test_a_pickled_encoder_is_not_trained_on_either(encoder_folder, tmp_path):
+def test_training_refuses_a_pickled_encoder(encoder_folder, tmp_path):
     shutil.copytree(encoder_folder, tmp_path / "encoder")
     Boom.mark = tmp_path / "ran"
     (tmp_path / "encoder" / "model.safetensors").unlink()
