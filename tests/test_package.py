@@ -1,6 +1,7 @@
 """What a stranger installs: exact pins that agree, a wheel that is complete, imports that change nothing."""
 
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,10 @@ import pytest
 from conftest import ROOT, speak, write_wav
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import data_prep.__main__
+import distill
+from speech_emotion.training.arguments import parse_arguments
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
@@ -116,15 +121,33 @@ def installed(tmp_path_factory) -> Path:
 
 
 def examples(document: str, language: str) -> list[str]:
-    """List the fenced examples of a document in a language; shell commands one by one, joined lines whole."""
-    text = (ROOT / document).read_text()
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    """List the fenced examples of a document in a language; shell commands one by one, continued lines joined."""
+    fences = re.split(r"^```(.*)\n", (ROOT / document).read_text(), flags=re.MULTILINE)
+    blocks = [code for tag, code in zip(fences[1::4], fences[2::4], strict=True) if tag == language]
     if language:
         return blocks
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [command for line in lines if (command := line.partition(" #")[0].strip())]
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md", "docs/data.md"])
+def test_every_command_of_the_documents_has_arguments_that_its_program_knows(document, monkeypatch):
+    parsed = 0
+    for command in examples(document, ""):
+        for program, parse in PARSERS.items():
+            if command.startswith(program):
+                words = shlex.split(command)[len(program.split()) - program.count(" --") :]
+                monkeypatch.setattr(sys, "argv", [program, *words])
+                parse()
+                parsed += 1
+    assert parsed
+
+
+PARSERS = {
+    "accelerate launch train.py": lambda: parse_arguments(None),
+    "python distill.py": distill.parse_args,
+    "python -m data_prep --corpora": data_prep.__main__.parse_args,
+}
 DOCUMENTS = ("README.md", "models/wav2vec2/README.md", "models/cnn/README.md")
 PYTHON = [(document, code) for document in DOCUMENTS for code in examples(document, "python")]
 SHELL = [(document, command) for document in DOCUMENTS for command in examples(document, "")]
