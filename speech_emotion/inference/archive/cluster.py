@@ -15,7 +15,7 @@ import pyarrow as pa
 from speech_emotion.audio.decoding import limit_ffmpeg_memory
 from speech_emotion.inference.archive.answers import Answerer
 from speech_emotion.inference.archive.inputs import ArchiveError
-from speech_emotion.inference.archive.processes import BATCH
+from speech_emotion.inference.archive.processes import BATCH, Answer
 from speech_emotion.inference.archive.tables import Rows
 
 
@@ -26,7 +26,7 @@ class Actor:
         answerer: answers the recordings.
     """
 
-    def __init__(self, answerer: Answerer):
+    def __init__(self, answerer: Answer):
         limit_ffmpeg_memory()
         self.answerer = answerer
 

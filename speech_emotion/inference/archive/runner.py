@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,7 +13,7 @@ from speech_emotion.atomic import digest
 from speech_emotion.inference.archive.answers import Answerer, load
 from speech_emotion.inference.archive.inputs import list_recordings
 from speech_emotion.inference.archive.processes import answer_here, answer_in_processes
-from speech_emotion.inference.archive.shards import Shard, open_archive
+from speech_emotion.inference.archive.shards import Archive, Shard, open_archive
 from speech_emotion.inference.archive.tables import Rows
 from speech_emotion.machine import count_cores
 from speech_emotion.models.folder import WEIGHTS
@@ -82,31 +83,50 @@ def run_archive(
         "labels": classifier.labels,
     }
     answerer = Answerer(source, model)
-    with open_archive(folder, facts, classifier.labels) as archive:
-        shards = archive.plan(names, shard_size)
-        before, start = dict(archive.totals), time.monotonic()
-        waiting = [name for shard in shards for name in shard.names]
-        if ray:
-            from speech_emotion.inference.archive.cluster import answer_on_cluster
+    if ray:
+        from speech_emotion.inference.archive.cluster import answer_on_cluster
 
-            answers = answer_on_cluster(answerer, waiting, ray)
-        elif source.in_this_process_only:
-            answers = answer_here(answerer, waiting)
-        else:
-            answers = answer_in_processes(answerer, waiting, processes or count_cores())
-        for shard, rows in fill(shards, answers, before, progress):
-            archive.write(shard, rows)
-        archive.write_manifest(complete=True)
-        totals = archive.totals
-        return Summary(
-            files=totals["files"],
-            failed=totals["failed"],
-            try_again=totals["try_again"],
-            hours=totals["seconds"] / 3600,
-            done=len(waiting),
-            done_hours=(totals["seconds"] - before.get("seconds", 0)) / 3600,
-            seconds=time.monotonic() - start,
-        )
+        answer_all = partial(answer_on_cluster, answerer, address=ray)
+    elif source.in_this_process_only:
+        answer_all = partial(answer_here, answerer)
+    else:
+        answer_all = partial(answer_in_processes, answerer, processes=processes or count_cores())
+    with open_archive(folder, facts, classifier.labels) as archive:
+        return complete(archive, names, answer_all, shard_size, progress)
+
+
+def complete(
+    archive: Archive,
+    names: list[str],
+    answer_all: Callable[[list[str]], Iterator[Rows]],
+    shard_size: int = SHARD_SIZE,
+    progress: bool = True,
+) -> Summary:
+    """Write the shards that an archive lacks.
+
+    Args:
+        archive: where they are written.
+        names: of all its recordings.
+        answer_all: yields the rows for recordings in the order of their names.
+        shard_size: as in `run_archive`.
+        progress: likewise.
+    """
+    shards = archive.plan(names, shard_size)
+    before, start = dict(archive.totals), time.monotonic()
+    waiting = [name for shard in shards for name in shard.names]
+    for shard, rows in fill(shards, answer_all(waiting) if waiting else iter(()), before, progress):
+        archive.write(shard, rows)
+    archive.write_manifest(complete=True)
+    totals = archive.totals
+    return Summary(
+        files=totals["files"],
+        failed=totals["failed"],
+        try_again=totals["try_again"],
+        hours=totals["seconds"] / 3600,
+        done=len(waiting),
+        done_hours=(totals["seconds"] - before.get("seconds", 0)) / 3600,
+        seconds=time.monotonic() - start,
+    )
 
 
 def fill(
@@ -116,9 +136,8 @@ def fill(
     hours, done = before.get("seconds", 0.0) / 3600, before.get("files", 0)
     total = done + sum(len(shard.names) for shard in shards)
     with tqdm(
-        total=total, initial=done, unit="file", bar_format=BAR, smoothing=0.05, disable=not progress
+        desc=f"{hours:.1f}", total=total, initial=done, bar_format=BAR, smoothing=0.05, disable=not progress
     ) as bar:
-        bar.set_description_str(f"{hours:.1f}")
         for shard in shards:
             rows = []
             for _ in shard.names:
