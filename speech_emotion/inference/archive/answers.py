@@ -12,7 +12,7 @@ from speech_emotion.audio.decoding import AudioError
 from speech_emotion.inference.archive.inputs import Source, StorageError
 from speech_emotion.inference.archive.tables import Rows, readable
 from speech_emotion.inference.classifier import EmotionClassifier
-from speech_emotion.inference.prediction import Prediction, Segment
+from speech_emotion.inference.prediction import Prediction, Segment, pool
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 
 
@@ -68,22 +68,32 @@ def answer(classifier: EmotionClassifier, name: str, content: Path | bytes | Aud
     timeline = try_timeline(classifier, content)
     if isinstance(timeline, AudioError):
         return Rows.failure(name, str(timeline), try_again=isinstance(timeline, StorageError))
-    prediction = timeline.prediction(classifier)
-    key = {"recording": readable(name), "channel": None}
-    recording = {
-        **key,
-        "seconds": round(timeline.seconds, 2),
-        "speech_seconds": round(prediction.seconds, 2),
-        "utterances": len(prediction.utterances),
-        **describe(prediction),
-        "mixed": prediction.mixed,
-        "engine": prediction.engine,
-    }
-    utterances = [
-        {**key, "utterance": number, **utterance}
-        for number, utterance in enumerate(locate_utterances(prediction), start=1)
+    channels = sorted({channel for each in timeline.segments if (channel := channel_of(each))})
+    rows = Rows(seconds=timeline.seconds)
+    for channel in channels or [None]:
+        segments = [each for each in timeline.segments if channel_of(each) == channel]
+        prediction = pool(segments, classifier.engine.name, classifier.threshold)
+        recording = {
+            "recording": readable(name),
+            "channel": channel,
+            "seconds": round(timeline.seconds, 2),
+            "speech_seconds": round(prediction.seconds, 2),
+            "utterances": len(segments),
+            **describe(prediction),
+            "mixed": prediction.mixed,
+            "engine": prediction.engine,
+        }
+        rows.recordings.append(recording)
+    rows.utterances = [
+        {"recording": readable(name), "channel": channel_of(each), "utterance": number, **locate(each)}
+        for number, each in enumerate(timeline.segments, start=1)
     ]
-    return Rows([recording], utterances, seconds=timeline.seconds)
+    return rows
+
+
+def channel_of(segment: Segment) -> str | None:
+    """Return `left` or `right` in a stereo call with a person on each channel, else None."""
+    return getattr(segment, "channel", None)
 
 
 def try_timeline(classifier: EmotionClassifier, content: Path | bytes | AudioError) -> Timeline | AudioError:
@@ -104,12 +114,9 @@ def try_timeline(classifier: EmotionClassifier, content: Path | bytes | AudioErr
         return AudioError(f"This program failed on the recording: {type(error).__name__}: {error}.")
 
 
-def locate_utterances(prediction: Prediction) -> list[dict]:
-    """Return the columns of each utterance."""
-    return [
-        {"start": round(each.start, 2), "end": round(each.end, 2), **describe(each)}
-        for each in prediction.utterances
-    ]
+def locate(segment: Segment) -> dict:
+    """Return the columns of an utterance."""
+    return {"start": round(segment.start, 2), "end": round(segment.end, 2), **describe(segment)}
 
 
 def describe(answer: Prediction | Segment) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from datasets import Audio, Dataset, Features, IterableDataset, List, Value
 
 from speech_emotion.audio.decoding import AudioError
-from speech_emotion.inference.archive.answers import describe, load, locate_utterances, try_timeline
+from speech_emotion.inference.archive.answers import describe, load, locate, try_timeline
 from speech_emotion.inference.archive.inputs import Source
 
 
@@ -33,11 +33,8 @@ class Annotator:
         if isinstance(timeline, AudioError):
             return nothing | {"prediction_error": str(timeline)}
         prediction = timeline.prediction(classifier)
-        answer = {
-            **describe(prediction),
-            "mixed": prediction.mixed,
-            "utterances": locate_utterances(prediction),
-        }
+        utterances = [locate(each) for each in prediction.utterances]
+        answer = {**describe(prediction), "mixed": prediction.mixed, "utterances": utterances}
         return nothing | {f"predicted_{name}": value for name, value in answer.items()}
 
     def _read(self, value: dict | str | bytes | None) -> Path | bytes | AudioError:

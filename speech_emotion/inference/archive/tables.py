@@ -10,7 +10,7 @@ RECORDINGS, UTTERANCES, FAILED = TABLES = ("recordings", "utterances", "failed")
 COLUMNS = {
     RECORDINGS: {
         "recording": "its path below the input, or its line in the list",
-        "channel": "1 is the left one of a stereo call; empty where all channels are judged as one",
+        "channel": "`left` or `right` in a stereo call with a person on each; empty in any other recording",
         "seconds": "length of the recording",
         "speech_seconds": "length of its utterances in all",
         "utterances": "number of utterances",
@@ -45,7 +45,7 @@ class Rows:
     """What one recording adds to the tables.
 
     Attributes:
-        recordings: a row for each channel that is judged by itself.
+        recordings: a row; in a stereo call, a row for each channel.
         utterances: a row for each utterance, by their start, then by channel.
         failed: a row if there is no answer.
         seconds: of sound that was judged.
@@ -70,7 +70,7 @@ def readable(name: str) -> str:
 def schemas(labels: list[str]) -> dict[str, pa.Schema]:
     """Return the Arrow schema of each table, for a model's labels in their order."""
     kinds = {
-        "channel": pa.int8(), "seconds": pa.float64(), "speech_seconds": pa.float64(),
+        "seconds": pa.float64(), "speech_seconds": pa.float64(),
         "utterances": pa.int32(), "utterance": pa.int32(), "start": pa.float64(), "end": pa.float64(),
         "confidence": pa.float32(), "sure": pa.bool_(), "mixed": pa.bool_(), "try_again": pa.bool_(),
         "probabilities": pa.struct([(label, pa.float32()) for label in labels]),
