@@ -1,9 +1,9 @@
-"""The Space: hear the emotion in a voice.
+"""The Gradio Space: build the page of speech_emotion.ui and serve it.
 
     python app.py                                      # the checkpoints in models/, at http://127.0.0.1:7860
     MODEL_ID=you/your-model,outputs/model python app.py  # published models and local folders beside them
 
-A program asks the endpoints that the last screen lists:
+A program calls the endpoints that the last screen lists:
 
     gradio_client.Client(url).predict(handle_file("clip.wav"), "wav2vec2", api_name="/classify")
 """
@@ -24,68 +24,71 @@ from starlette.middleware import Middleware  # noqa: E402
 from speech_emotion.audio.decoding import MAX_BYTES, limit_ffmpeg_memory  # noqa: E402
 from speech_emotion.ui import (  # noqa: E402
     about,
-    advice,
     api_docs,
     compare,
     endpoints,
-    examples,
     explain,
     live,
     many_files,
+    practice,
     render,
+    social,
 )
 from speech_emotion.ui.listen import Listen  # noqa: E402
 from speech_emotion.ui.middleware import Gate, Page  # noqa: E402
+from speech_emotion.ui.page import head, header, subtabs  # noqa: E402
 from speech_emotion.ui.registry import load_all, missing  # noqa: E402
+from speech_emotion.ui.theme import Theme  # noqa: E402
+from speech_emotion.ui.wording import TEXTS  # noqa: E402
 
-KEPT = (uploads.EVERY_SECONDS, uploads.OLD_SECONDS)  # files are looked at so often, and go when so old
+KEPT = (uploads.EVERY_SECONDS, uploads.OLD_SECONDS)  # how often files are checked, and how old they may get
 STYLE = Path(__file__).parent / "speech_emotion" / "ui" / "style.css"
 VISITORS = 4  # served at once on each screen, so that one long recording keeps nobody waiting
-WAITING = 200  # requests that can wait for that; who comes then is asked to try again
+WAITING = 200  # requests that can wait for that; a visitor beyond them is told to try again
 SESSIONS = VISITORS + WAITING  # remembered, a quarter of a megabyte each; the longest idle is forgotten
-FINISH_SECONDS = 25  # for what is under way when the app is told to stop; the hub gives it 30
-INTRO = f"""
-# What does this voice express?
-
-Record a few seconds of speech or upload a recording, up to an hour and {MAX_BYTES // 2**20} MB. A model
-trained on acted English speech says which emotion the voice **expresses**; what the speaker feels it cannot
-know. Your recording lies in a temporary file, is deleted within the hour, and is used for nothing else.
-"""
+FINISH_SECONDS = 25  # for requests under way when the app is told to stop; the hub gives it 30
 
 
 def build() -> gr.Blocks:
-    """Lay out the page and wire its events."""
-    with Page(title="Speech emotion", analytics_enabled=False, delete_cache=KEPT) as page:
-        gr.Markdown(INTRO)
-        notice = gr.HTML(elem_id="notice")
-        with gr.Tab("Listen"):
-            listen = Listen()
-            examples.lay_out(listen)
+    """Build the page and connect its events."""
+    with Page(title=TEXTS["en"]["title"], analytics_enabled=False, delete_cache=KEPT) as page:
+        listen = Listen()
+        gr.HTML(header(), elem_id="header", apply_default_css=False)
+        notice = gr.HTML(elem_id="notice", apply_default_css=False)
+        with screen("listen"):
+            listen.lay_out()
+            gr.HTML(subtabs(), elem_id="listen-more", apply_default_css=False)
+            with gr.Column(elem_id="listen-panels"):
+                with gr.Column(elem_id="panel-compare"):
+                    compare.lay_out(listen)
+                with gr.Column(elem_id="panel-explain"):
+                    explain.lay_out(listen)
             listen.wire()
-            with gr.Tab("In conversation"):
-                advice.lay_out(listen)
-            with gr.Tab("Compare"):
-                compare.lay_out(listen)
-            with gr.Tab("How it hears"):
-                explain.lay_out(listen)
-        with gr.Tab("Live"):
+        with screen("live"):
             live.lay_out(listen)
-        with gr.Tab("Many files"):
+        with screen("files"):
             many_files.lay_out(listen)
-        with gr.Tab("About this model") as tab:
-            about.lay_out(listen, tab)
-        with gr.Tab("For programs"):
+        with screen("practice"):
+            practice.lay_out(listen)
+        with screen("about"):
+            about.lay_out(listen)
+        with screen("programs"):
             api_docs.lay_out(page)
         endpoints.publish()
         page.load(
-            lambda: (render.notice(missing()), listen.offer()),
+            lambda: (render.notice(missing()), *listen.offer()),
             None,
-            [notice, listen.model],
+            [notice, listen.recorder, listen.model],
             api_visibility="private",
             queue=False,
             show_progress="hidden",
         )
     return page.queue(default_concurrency_limit=VISITORS, max_size=WAITING, api_open=False)
+
+
+def screen(name: str) -> gr.Column:
+    """Return the column of a screen; the browser shows the one whose tab is open."""
+    return gr.Column(elem_id=f"screen-{name}", elem_classes=["screen"])
 
 
 def serve(**options) -> gr.Blocks:
@@ -94,11 +97,15 @@ def serve(**options) -> gr.Blocks:
     load_all()
     for sentence in missing():
         print(sentence)
+    social.install()
     page = build()
     uploads.keep_swept()
     page.launch(
-        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=Theme(),
         css_paths=STYLE,
+        head=head(),
+        favicon_path=social.ICON,
+        footer_links=[],
         max_file_size=MAX_BYTES,
         state_session_capacity=SESSIONS,
         allowed_paths=[],
@@ -113,19 +120,17 @@ def serve(**options) -> gr.Blocks:
 
 
 def stop(page: gr.Blocks) -> None:
-    """Let nobody in any more, give what is under way its time to end, and end."""
+    """Accept no new visitors, wait for requests under way, then end the process."""
     page.server.should_exit = True
-    page.app.stop_event.set()  # visitors who only look on are let go
+    page.app.stop_event.set()  # ends the connections of visitors who are not waiting for an answer
     page.server.thread.join(FINISH_SECONDS)
     uploads.release()
     sys.stdout.flush()
-    os._exit(
-        0
-    )  # a thread that still judges, though nobody waits for it, would crash the interpreter's own end
+    os._exit(0)  # a thread that still runs a model would crash the interpreter's own end
 
 
 if __name__ == "__main__":
-    told = queue.SimpleQueue()  # an Event's lock would wait for itself where one signal interrupts another
+    told = queue.SimpleQueue()  # an Event would wait for itself where one signal interrupts another
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: told.put(None))
     served = serve()

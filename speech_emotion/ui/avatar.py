@@ -1,7 +1,7 @@
-"""A face that shows what a voice sounds like: an SVG, blended of a pose per emotion, never jumping."""
+"""A face that shows what a voice sounds like: an SVG made of one pose per emotion, which never jumps."""
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from html import escape
 
 import numpy as np
@@ -12,6 +12,9 @@ from speech_emotion.palette import emotion_colour
 LITTLE = 0.2  # from this probability on, the second emotion is named as well
 INK, WHITE, STEEL = "#292e3d", "#ffffff", "#808590"
 BLUSH, TONGUE, THROAT, WATER, STEAM, DOZE = "#f0626e", "#f0828c", "#5a2030", "#4aa8f0", "#d55e00", "#4c8fc0"
+NOT_SURE = "not sure"  # the pose of a model that cannot tell
+SECOND_FROM, SECOND_WHOLE = 0.3, 0.5  # a second emotion shows from this share of the two on, and is equal at this
+ACCESSORIES = ("tongue", "wrinkle", "tear", "sweat", "steam", "puff", "doze")  # they show from one half on
 LIPS = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 25))  # where lips are drawn, -1..1, dense at the corners
 
 
@@ -81,7 +84,7 @@ class Pose:
 
 
 def _pose(label: str, **numbers: float) -> Pose:
-    """Give a pose in its emotion's colour."""
+    """Return a pose in its emotion's colour."""
     return Pose(*to_rgb(emotion_colour(label)), **numbers)
 
 
@@ -115,11 +118,13 @@ POSES = {
     "pleasure": _pose("pleasure", smile=0.8, width=26, brow=0.4, lid=0.6, squint=0.4, bend=0.9, blush=1.0),
     "sleepy": _pose("sleepy", smile=0.0, gape=0.55, width=12, brow=0.3, frown=-0.3, lid=0.6, squint=0.4,
                     bend=-0.6, doze=1.0, tilt=9),
+    NOT_SURE: Pose(*to_rgb("#a9a4b6"), smile=-0.05, width=15, skew=0.7, brow=0.25, cock=0.8, lid=0.15,
+                   gaze_x=0.7, gaze_y=-0.7, tilt=5),
 }  # fmt: skip
 
 
 def blend(probabilities: dict[str, float]) -> Pose:
-    """Give the mean of the emotions' poses.
+    """Return the weighted mean of the emotions' poses.
 
     Args:
         probabilities: weights by label; a label without a pose counts as neutral, and none at all as well.
@@ -129,14 +134,64 @@ def blend(probabilities: dict[str, float]) -> Pose:
     return Pose(*np.average(poses, axis=0, weights=list(shares.values())).tolist())
 
 
-def draw_face(probabilities: dict[str, float], size: int = 220) -> str:
-    """Draw the face of these emotions as an SVG without ids, so that any number fit on a page.
+def express(probabilities: dict[str, float], doubt: float = 0.0) -> Pose:
+    """Return the pose that shows these emotions: the most probable one, and others where they come near it.
+
+    An emotion counts from 30 % of its sum with the most probable one, and as much as that one at 50 %, so a mean
+    of eight emotions never turns a clear face into mud. Tears, steam and their like show where their emotion has
+    more than half of the face.
 
     Args:
-        probabilities: as in `blend`.
-        size: width and height in pixels.
+        probabilities: by label; they need not sum to 1.
+        doubt: 0..1, how much of the face is the pose of not being sure.
     """
-    pose = blend(probabilities)
+    shares = {label: share for label, share in probabilities.items() if share > 0} or {"neutral": 1.0}
+    top = max(shares.values())
+    counts = {
+        label: min(max((share / (top + share) - SECOND_FROM) / (SECOND_WHOLE - SECOND_FROM), 0.0), 1.0)
+        for label, share in shares.items()
+    }
+    whole = sum(counts.values())
+    weights = {label: (1 - doubt) * count / whole for label, count in counts.items()} | {NOT_SURE: doubt}
+    clear = {label: max(0.0, 2 * weight - 1) for label, weight in weights.items()}
+    extras = {
+        name: sum(share * getattr(POSES.get(label, POSES["neutral"]), name) for label, share in clear.items())
+        for name in ACCESSORIES
+    }
+    return replace(blend(weights), **extras)
+
+
+def draw_face(probabilities: dict[str, float], size: int = 220, doubt: float = 0.0, words: str = "") -> str:
+    """Draw the face of these emotions as an SVG without ids, so that any number of them fits on a page.
+
+    Args:
+        probabilities: as in `express`.
+        size: width and height in pixels.
+        doubt: as in `express`.
+        words: what the picture shows, for people who do not see it; in English where nothing is given.
+    """
+    pose = express(probabilities, doubt)
+    words = escape(words or _describe(probabilities), quote=True)
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 220 220' width='{size}' height='{size}' "
+        f"role='img' aria-label='{words}'>{_draw(pose)}</svg>"
+    )
+
+
+def draw_icons() -> str:
+    """Draw every pose once, as symbols named `face-LABEL` that an icon on the page refers to."""
+    symbols = "".join(
+        f"<symbol id='face-{label.replace(' ', '-')}' viewBox='18 16 184 190'>{_draw(pose)}</symbol>"
+        for label, pose in POSES.items()
+    )
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='0' height='0' style='position:absolute' "
+        f"aria-hidden='true' focusable='false'>{symbols}</svg>"
+    )
+
+
+def _draw(pose: Pose) -> str:
+    """Draw a pose in a square of 220 units."""
     colour = (pose.red, pose.green, pose.blue)
     skin, rim = _mix(colour, WHITE, 0.46), _mix(colour, STEEL, 0.3)
     parts = [
@@ -155,27 +210,25 @@ def draw_face(probabilities: dict[str, float], size: int = 220) -> str:
         _breath(pose),
     ]  # fmt: skip
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 220 220' width='{size}' height='{size}' "
-        f"role='img' aria-label='{escape(_describe(probabilities))}'>"
         f"<g transform='translate(110 118) rotate({pose.tilt:.1f})' fill='none' stroke-linecap='round' "
-        f"stroke-linejoin='round'>{''.join(parts)}</g></svg>"
+        f"stroke-linejoin='round'>{''.join(parts)}</g>"
     )
 
 
 def _describe(probabilities: dict[str, float]) -> str:
-    """Say which emotion a face shows, and which second one."""
+    """Return which emotion a face shows, and which second one."""
     first, *rest = sorted(probabilities, key=probabilities.get, reverse=True) or ["neutral"]
     little = f", a little {rest[0]}" if rest and probabilities[rest[0]] >= LITTLE else ""
     return f"A face that looks {first}{little}"
 
 
 def _mix(colour: tuple[float, ...], other: str, share: float) -> str:
-    """Give the colour that lies a share of the way from one to the other, `#rrggbb`."""
+    """Return the colour that lies a share of the way from one to the other, `#rrggbb`."""
     return to_hex((1 - share) * np.array(colour) + share * np.array(to_rgb(other)))
 
 
 def _points(x: np.ndarray, y: np.ndarray) -> str:
-    """Give a path through points, without the command it starts with."""
+    """Return a path through points, without the command it starts with."""
     return "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
 
 

@@ -1,74 +1,119 @@
-"""The same recording before every model: what each says, how sure it is, and how long it takes."""
+"""The same recording answered by every model: what each says, how sure it is, and how long it takes."""
 
 import time
 from collections.abc import Iterator
+from html import escape
 
 import gradio as gr
 
 from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction
+from speech_emotion.audio.decoding import MAX_SECONDS, stream_audio
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.page import emotion_class, icon
 from speech_emotion.ui.registry import MODELS, classifier
-
-INVITATION = "Record or upload up to a minute of voice above, then compare what the models hear in it."
+from speech_emotion.ui.wording import emotion_name, refuse, span, text
 
 
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its button."""
-    button = gr.Button("Compare the models", elem_id="compare")
-    table = gr.HTML(render.hint(INVITATION), elem_id="comparison")
-    comparing = button.click(
-        compare, listen.voice, table, api_visibility="private", show_progress="minimal", scroll_to_output=True
+    gr.HTML(
+        f"<div class='stack'>{span('compare_lead', 'p', 'class=lead')}<div><button type='button' class='btn main' id='compare' "
+        f"data-action='press' data-press='compare-run'>{span('compare_button')}</button></div></div>",
+        apply_default_css=False,
     )
-    listen.voice.change(
-        lambda: render.hint(INVITATION),
-        None,
-        table,
-        cancels=comparing,
-        api_visibility="private",
-        queue=False,
-    )
+    run = gr.Button("compare", visible="hidden", elem_id="compare-run")
+    table = gr.HTML("", elem_id="comparison", apply_default_css=False)
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    comparing = run.click(compare, [listen.voice, listen.language], table, **quiet)
+    gr.on([listen.voice.upload, listen.forget.click], lambda: "", None, table, cancels=comparing, queue=False, **quiet)
 
 
-def compare(path: str | None) -> Iterator[str]:
-    """Lay out what each model says, one after another."""
+def compare(path: str | None, language: str = "en") -> Iterator[str]:
+    """Render what each model says of a recording's first minute, one model after another."""
     if path is None:
-        yield render.refusal("There is no recording yet: record or upload one above.")
+        yield render.refusal(text("no_recording", language))
         return
-    predictions, cards = {}, []
+    yield render.working(language)
+    try:
+        audio = next(stream_audio(path, MAX_SECONDS))
+    except AudioError as error:
+        yield render.refusal(refuse(str(error), language))
+        return
+    predictions: dict[str, Prediction] = {}
+    costs: dict[str, str] = {}
     for name in MODELS:
         try:
             heard = classifier(name)
-            prediction, milliseconds = time_prediction(heard, path)
+            predictions[name], milliseconds = time_prediction(heard, audio)
         except AudioError as error:
-            yield render.refusal(str(error))
+            yield render.refusal(refuse(str(error), language))
             return
         except ModelError as error:
-            body = render.refusal(str(error))
+            costs[name] = refuse(str(error), language)
         else:
-            predictions[name] = prediction
-            parameters = heard.parameters / 1e6
-            cost = f"{milliseconds:.0f} ms in {prediction.engine}, {parameters:.1f} M parameters"
-            body = render.prediction_card(prediction, cost)
-        cards.append((name, body))
-        yield render.comparison(judge(predictions), cards)
+            costs[name] = text(
+                "cost", language, milliseconds=f"{milliseconds:.0f}", engine=predictions[name].engine,
+                parameters=f"{heard.model.num_parameters() / 1e6:.1f}",
+            )  # fmt: skip
+        yield render_table(predictions, costs, language)
 
 
-def time_prediction(heard: EmotionClassifier, path: str) -> tuple[Prediction, float]:
-    """Classify a recording twice, and return the milliseconds of the second time: the first warms up."""
-    heard.predict(path)
+def time_prediction(heard: EmotionClassifier, audio) -> tuple[Prediction, float]:
+    """Classify shape-[n] samples twice; return the prediction and the milliseconds of the second run."""
+    heard.predict(audio)
     start = time.perf_counter()
-    prediction = heard.predict(path)
+    prediction = heard.predict(audio)
     return prediction, 1000 * (time.perf_counter() - start)
 
 
-def judge(predictions: dict[str, Prediction]) -> str:
-    """Say in a sentence whether the models agree."""
+def render_table(predictions: dict[str, Prediction], costs: dict[str, str], language: str) -> str:
+    """Render one table: an emotion a row, a model a column."""
+    labels = list(dict.fromkeys(label for each in predictions.values() for label in each.probabilities))
+    mean = {label: max(each.probabilities.get(label, 0) for each in predictions.values()) for label in labels}
+    labels.sort(key=lambda label: -mean[label])
+    verdict = sentence(predictions, language)
+    heads = "".join(f"<th scope='col' class='model'>{escape(name)}</th>" for name in costs)
+    says = "".join(f"<td class='label'>{_say(predictions.get(name), language)}</td>" for name in costs)
+    rows = "".join(
+        f"<tr class='{emotion_class(label)}'><th scope='row'><span class='cell-emotion'>{icon(label, little=True)}"
+        f"{escape(emotion_name(label, language))}</span></th>"
+        + "".join(_bar(predictions[name].probabilities.get(label) if name in predictions else None) for name in costs)
+        + "</tr>"
+        for label in labels
+    )
+    foot = "".join(f"<td class='note cost'>{escape(cost)}</td>" for cost in costs.values())
+    return (
+        f"<div class='stack' data-say='{escape(verdict)}'><p class='verdict-line'><strong>{escape(verdict)}</strong></p>"
+        f"<div class='table-scroll' tabindex='0' role='group' aria-label='{escape(text('compare_lead', language))}'><table>"
+        f"<thead><tr><th scope='col'>{escape(text('model', language))}</th>{heads}</tr></thead><tbody>"
+        f"<tr><th scope='row'>{escape(text('answer', language))}</th>{says}</tr>{rows}"
+        f"<tr><th scope='row'>{escape(text('fact_cost', language))}</th>{foot}</tr></tbody></table></div></div>"
+    )
+
+
+def sentence(predictions: dict[str, Prediction], language: str) -> str:
+    """Return in a sentence whether the models agree."""
     labels = {prediction.label for prediction in predictions.values()}
     if len(predictions) < 2:
-        return "Only one model has answered."
+        return text("compare_one", language)
     if len(labels) > 1:
-        said = "; ".join(f"{name} hears {prediction.label}" for name, prediction in predictions.items())
-        return f"The models disagree: {said}. Trust none of them much here."
-    sure = all(prediction.sure for prediction in predictions.values())
-    return f"The models agree: {labels.pop()}{'.' if sure else ', though not all of them are sure.'}"
+        return text("compare_differ", language)
+    key = "compare_agree" if all(each.sure for each in predictions.values()) else "compare_agree_unsure"
+    return text(key, language, emotion=emotion_name(labels.pop(), language))
+
+
+def _say(prediction: Prediction | None, language: str) -> str:
+    if prediction is None:
+        return "–"
+    title, how = render.headline(prediction, language)
+    return f"<span class='{emotion_class(prediction.label)}' data-label='{escape(prediction.label)}'>{title}</span><br><span class='note'>{escape(how)}</span>"
+
+
+def _bar(share: float | None) -> str:
+    if share is None:
+        return "<td>–</td>"
+    return (
+        f"<td><span class='two-bars'><span class='percent' style='text-align:left'>{100 * share:.0f}&nbsp;%</span>"
+        f"<span class='bar' aria-hidden='true'><i style='width:{share:.1%}'></i></span></span></td>"
+    )

@@ -1,136 +1,214 @@
-"""The first screen: a recording in, its emotion out; of a longer one, its emotions over time."""
+"""The first screen: a recording in, its emotion out. A longer one gets its emotions over time as well."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
 
-from speech_emotion import AudioError, EmotionClassifier
-from speech_emotion.audio.decoding import header_duration, stream_audio
-from speech_emotion.inference.timeline import iter_timeline
+from speech_emotion import AudioError, EmotionClassifier, Prediction
+from speech_emotion.audio.decoding import MAX_SECONDS, header_duration, stream_audio
+from speech_emotion.inference.timeline import Timeline, iter_timeline
 from speech_emotion.models.loading import ModelError
-from speech_emotion.ui import render
+from speech_emotion.ui import call, examples, render
+from speech_emotion.ui.page import label, player, recorder
 from speech_emotion.ui.registry import classifier, serving
+from speech_emotion.ui.wording import describe, refuse, span, text
 
-UTTERANCE_SECONDS = 10.0  # a longer recording gets a timeline instead of one answer
-INVITATION = "Record or upload a voice, and its emotion appears here."
+TURN_SECONDS = 10.0  # a longer recording gets a timeline, too
 
-# Segments and moments are buttons inside one component; where they begin travels with the event.
-PLAY = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-start]');
-  if (button) trigger('select', {index: Number(button.dataset.start), value: button.title});
-});
-"""
-START = """() => document.querySelector('#voice button[aria-label="Play"]')?.click()"""
+
+@dataclass(frozen=True)
+class Answer:
+    """What one recording was answered with, kept for the session so that another language can render it.
+
+    Attributes:
+        name: of the file.
+        model: that answered.
+        prediction: of the whole recording; None where it is longer than a minute.
+        timeline: None where it is short.
+        whole: the recording's length in seconds, as far as it is known.
+        refusal: why there is no answer, as the library says it.
+        meant: of an example, the emotion that its actor meant.
+        done: whether all of it has been heard.
+    """
+
+    name: str
+    model: str
+    prediction: Prediction | None = None
+    timeline: Timeline | None = field(default=None, repr=False)
+    whole: float | None = None
+    refusal: str = ""
+    meant: str = ""
+    done: bool = True
 
 
 class Listen:
-    """The components that other screens read: the recording, the model, and the views below them."""
+    """The components that other screens read: the recording, the model and the language."""
 
     def __init__(self):
-        self.offered = serving()
-        with gr.Row(equal_height=False):
-            with gr.Column():
-                self.voice = gr.Audio(
-                    sources=["microphone", "upload"],
-                    type="filepath",
-                    label="Voice",
-                    buttons=["download"],
-                    elem_id="voice",
-                )
-                # The player's own upload takes only what the browser knows for sound by its name.
-                self.video = gr.UploadButton("Upload a video", size="sm", elem_id="video")
-                self.model = gr.Dropdown(
-                    self.offered, value=self.offered[0], label="Model", info="Who listens", elem_id="model"
-                )
-            with gr.Column():
-                self.answer = gr.HTML(render.hint(INVITATION), elem_id="answer")
-                self.stop = gr.Button("Stop listening", visible=False, elem_id="stop")
-        self.timeline = gr.HTML(visible=False, js_on_load=PLAY, elem_id="timeline")
-        self.prediction = gr.State()  # of a short recording, as a dict; None otherwise
+        self.voice = gr.UploadButton("voice", visible="hidden", type="filepath")
+        self.model = gr.Textbox(serving()[0], label="chosen model", visible="hidden", elem_id="model")
+        self.language = gr.Textbox("en", label="chosen language", visible="hidden", elem_id="language")
+        self.example = gr.Textbox("", label="chosen example", visible="hidden", elem_id="example")
 
-    def offer(self) -> gr.Dropdown | dict:
-        """Offer the models that are loaded by now, where others were when the page was laid out."""
-        names = serving()
-        return gr.skip() if names == self.offered else gr.Dropdown(names, value=names[0])
+    def lay_out(self) -> None:
+        """Add the screen's parts."""
+        gr.HTML(span("lead", "p", "class='lead'"), elem_id="listen-lead", apply_default_css=False)
+        self.recorder = gr.HTML(_recorder(), elem_id="listen-recorder", apply_default_css=False)
+        gr.HTML(player(), elem_id="listen-player", apply_default_css=False)
+        self.answer = gr.HTML(render.welcome(), elem_id="answer", apply_default_css=False)
+        self.result = gr.State()
+        self.stop = gr.Button("stop", visible="hidden", elem_id="stop-listening")
+        self.run = gr.Button("run", visible="hidden", elem_id="listen-run")
+        self.forget = gr.Button("forget", visible="hidden", elem_id="forget")
 
     def wire(self) -> None:
         """Answer when a recording or another model comes."""
-        outputs = [self.answer, self.prediction, self.timeline, self.stop, self.voice]
-        listening = gr.on(
-            [self.voice.change, self.model.change],
+        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        shown = [self.answer, self.result]
+        listening = self.run.click(
             listen,
-            [self.voice, self.model],
-            outputs,
-            api_visibility="private",
-            show_progress="minimal",
+            [self.voice, self.model, self.language, self.example],
+            shown,
             trigger_mode="always_last",
+            **quiet,
         )
-        # In the browser alone: Gradio has the system's ffmpeg convert what it takes for unplayable.
-        self.video.upload(None, self.video, self.voice, js="(file) => file", api_visibility="private")
+        begin = gr.on(
+            [self.voice.upload, self.model.change], begin_again, [self.voice, self.language], shown,
+            cancels=listening, queue=False, **quiet,
+        )  # fmt: skip
+        begin.then(None, None, None, js="() => window.page.press('listen-run')", **quiet)
         self.stop.click(
-            lambda: gr.Button(visible=False), None, self.stop, cancels=listening, api_visibility="private"
+            show_stopped, [self.result, self.language], shown, cancels=listening, queue=False, **quiet
         )
-        self.voice.clear(forget, None, outputs, cancels=listening, queue=False, api_visibility="private")
-        move = self.timeline.select(play, None, self.voice, queue=False, api_visibility="private")
-        move.then(None, js=START)
+        self.forget.click(
+            lambda: (gr.UploadButton(value=None), render.welcome(), None),
+            None,
+            [self.voice, *shown],
+            cancels=listening,
+            queue=False,
+            **quiet,
+        )
+        self.language.change(show, [self.result, self.language], self.answer, queue=False, **quiet)
+
+    def offer(self) -> tuple[str, str]:
+        """Render the recorder with the models that are loaded by now, and return the first of them."""
+        return _recorder(), serving()[0]
 
 
-def forget() -> tuple:
-    """Empty the page."""
-    return (
-        render.hint(INVITATION),
-        None,
-        gr.HTML(visible=False),
-        gr.Button(visible=False),
-        gr.Audio(subtitles=[]),
+def _recorder() -> str:
+    """Render the recorder's card: Record, Upload, examples, and the model under Advanced."""
+    names = serving()
+    options = "".join(f"<option value='{_text(name)}'>{_text(name)}</option>" for name in names)
+    return recorder(
+        "voice",
+        f"<div class='cluster'><span class='hint'>{span('or')}</span>"
+        f"<button type='button' class='btn' data-action='upload' data-input='upload-input'>{span('upload')}</button>"
+        f"<input type='file' id='upload-input' hidden accept='audio/*,video/*,.{',.'.join(examples.SUFFIXES)}' {label('upload')}></div>"
+        f"{span('limit', 'p', 'class=hint')}{span('privacy', 'p', 'class=hint')}{examples.chips()}"
+        f"<details><summary>{span('advanced')}</summary><div class='stack'>"
+        f"<label for='model-choice'>{span('model')}</label>"
+        f"<select id='model-choice' data-put='model'>{options}</select>{span('model_help', 'p', 'class=hint')}</div></details>",
     )
 
 
-def play(event: gr.SelectData) -> gr.Audio:
-    """Move the player to where a visitor pointed."""
-    return gr.Audio(playback_position=event.index) if isinstance(event.index, int | float) else gr.skip()
+def _text(name: str) -> str:
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&#39;")
 
 
-def listen(path: str | None, model: str) -> Iterator[tuple]:
+def begin_again(path: str | None, language: str) -> tuple[str, None]:
+    """Replace the last recording's answer at once, so that nothing of it stands above the new one."""
+    return (render.welcome() if path is None else render.working(language)), None
+
+
+def listen(path: str | None, model: str, language: str = "en", example: str = "") -> Iterator[tuple[str, Answer | None]]:
     """Answer on the page, step by step where the recording is long.
 
     Yields:
-        Updates of the answer, the prediction, the timeline, the stop button and the player.
+        The answer as HTML, and the same as an `Answer`.
     """
-    _, *nothing = forget()
     if path is None:
-        yield forget()
+        yield render.welcome(), None
         return
+    for answer in answers(path, model, example):
+        yield show(answer, language), answer
+
+
+def answers(path: str, model: str, meant: str = "") -> Iterator[Answer]:
+    """Compute a recording's answer, the timeline after every half minute of it.
+
+    Args:
+        path: of the recording.
+        model: a name in the registry.
+        meant: of an example, the emotion that its actor meant.
+    """
+    name = Path(path).name
     try:
         heard = classifier(model)
-        blocks = stream_audio(path, UTTERANCE_SECONDS)
+        blocks = stream_audio(path, TURN_SECONDS)
         next(blocks)
         if next(blocks, None) is None:
-            prediction = heard.predict(path)
-            judged = f"{prediction.seconds:.1f} s of sound, judged by {prediction.engine}"
-            note = f"{Path(path).name}: {judged}. {heard.calibration}"
-            card = render.prediction_card(prediction, note)
-            yield card, asdict(prediction), *nothing[1:]
+            yield Answer(name, model, heard.predict(path), meant=meant)
         else:
-            yield from listen_long(heard, path)
+            del blocks
+            yield from _answer_long(heard, path, Answer(name, model, whole=header_duration(path), done=False))
     except (AudioError, ModelError) as error:
-        yield render.refusal(str(error)), *nothing
+        yield Answer(name, model, refusal=str(error))
 
 
-def listen_long(heard: EmotionClassifier, path: str) -> Iterator[tuple]:
-    """Answer to a longer recording after every half minute of it; as `listen` does."""
-    stated, name = header_duration(path), Path(path).name
-    yield render.progress(0.0, stated), None, gr.skip(), gr.Button(visible=True), gr.Audio(subtitles=[])
+def _answer_long(heard: EmotionClassifier, path: str, first: Answer) -> Iterator[Answer]:
+    latest = first
     for timeline in iter_timeline(heard, path):
-        answer = render.summary_card(
-            timeline, f"{name}: {render.clock(timeline.seconds)}, judged by {heard.engine.name}."
+        latest = Answer(first.name, first.model, timeline=timeline, whole=first.whole, done=False)
+        yield latest
+    prediction = heard.predict(path) if latest.timeline.seconds <= MAX_SECONDS else None
+    yield Answer(first.name, first.model, prediction, latest.timeline)
+
+
+def show(answer: Answer | None, language: str) -> str:
+    """Render an answer in a language."""
+    if answer is None:
+        return render.welcome()
+    if answer.refusal:
+        return render.refusal(refuse(answer.refusal, language))
+    heard = classifier(answer.model)
+    if not answer.done:
+        stop = (
+            "<button type='button' class='btn' data-action='press' data-press='stop-listening'>"
+            f"{text('stop', language)}</button>"
         )
-        shown = bool(timeline.segments)
-        strip = gr.HTML(render.timeline_strip(timeline), visible=shown)
-        yield answer + render.progress(timeline.seconds, stated), None, strip, gr.skip(), gr.skip()
-    # Said once more, since a browser that still draws the one before has been seen to miss it.
-    strip = gr.HTML(render.timeline_strip(timeline, Path(path).stem), visible=shown)
-    yield answer, None, strip, gr.Button(visible=False), gr.Audio(subtitles=timeline.subtitles())
+        waiting = f"<div class='card stack'>{render.progress(answer.timeline.seconds, answer.whole, language)}<div>{stop}</div></div>"
+        if not answer.timeline.segments:
+            return waiting
+        return waiting + _call(answer, heard, language)
+    card = ""
+    if answer.prediction:
+        facts = {
+            "fact_file": answer.name,
+            "fact_length": text("seconds", language, seconds=f"{answer.prediction.seconds:.1f}"),
+            "fact_model": f"{answer.model}, {answer.prediction.engine}",
+            "fact_calibration": heard.calibration if language == "en" else "",
+        }
+        advice = describe(answer.prediction, heard.report, language)
+        card = render.answer_card(answer.prediction, advice, facts, language, answer.meant)
+    return card + (_call(answer, heard, language) if answer.timeline else "")
+
+
+def show_stopped(answer: Answer | None, language: str) -> tuple[str, Answer | None]:
+    """Render what has been heard of a recording when the visitor stops, with its files to save."""
+    if answer is None or answer.timeline is None or not answer.timeline.segments:
+        return render.hint(text("stopped_early", language)), None
+    kept = Answer(answer.name, answer.model, timeline=answer.timeline, whole=answer.whole)
+    return show(kept, language), kept
+
+
+def _call(answer: Answer, heard: EmotionClassifier, language: str) -> str:
+    note = ""
+    if answer.done and answer.whole:
+        done, whole = render.clock(answer.timeline.seconds), render.clock(answer.whole)
+        note = text("stopped_at", language, done=done, whole=whole)
+    whole = None if answer.done else answer.whole
+    return call.page(
+        answer.timeline, answer.name, f"{answer.model}, {heard.engine.name}", language, whole, note
+    )

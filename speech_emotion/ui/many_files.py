@@ -2,99 +2,134 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import gradio as gr
-import pandas as pd
 
 from speech_emotion import ModelError
 from speech_emotion.inference.batch import classify_files, is_recording, to_csv
+from speech_emotion.inference.timeline import NOT_SURE
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.page import emotion_class, icon, label
 from speech_emotion.ui.registry import classifier
+from speech_emotion.ui.wording import emotion_name, refuse, span, text
 
-MOST_FILES = 500  # at once: about as many minutes of sound as are judged in a few minutes
-INVITATION = f"Choose up to {MOST_FILES} recordings of up to a minute each; every one gets a row."
+MOST_FILES = 500  # at once: about as many minutes of sound as are classified in a few minutes
 TOO_MANY = f"These are more than {MOST_FILES} recordings: send fewer at once."
-COLUMNS = {
-    "file": "File",
-    "emotion": "Emotion",
-    "sure": "Sure",
-    "confidence": "Confidence (%)",
-    "seconds": "Seconds",
-    "error": "Why there is no answer",
-}
+COLUMNS = ("file", "emotion", "length")
 
 
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its events; the model is the first screen's."""
-    with gr.Row():
-        files = gr.File(file_count="multiple", label="Recordings", elem_id="files", height=180)
-        folder = gr.File(file_count="directory", label="Or a whole folder", elem_id="folder", height=180)
-    state = gr.HTML(render.hint(INVITATION), elem_id="batch-state")
-    stop = gr.Button("Stop", visible=False, elem_id="batch-stop")
-    table = gr.Dataframe(
-        headers=list(COLUMNS.values()), interactive=False, visible=False, wrap=True, elem_id="batch-table"
-    )
-    judging = [
-        chosen.upload(answer, [chosen, listen.model], [state, table, stop], api_visibility="private")
-        for chosen, answer in ((files, judge), (folder, judge_folder))
-    ]
-    stop.click(lambda: gr.Button(visible=False), None, stop, cancels=judging, api_visibility="private")
-    for chosen in (files, folder):
-        chosen.clear(
-            lambda: (render.hint(INVITATION), gr.Dataframe(visible=False), gr.Button(visible=False)),
-            None,
-            [state, table, stop],
-            cancels=judging,
-            api_visibility="private",
-            queue=False,
-        )
+    gr.HTML(_dropzone(), elem_id="files", apply_default_css=False)
+    chosen = gr.UploadButton("files", visible="hidden", file_count="multiple", type="filepath")
+    state = gr.HTML("", elem_id="batch-state", apply_default_css=False)
+    stop = gr.Button("stop", visible="hidden", elem_id="batch-stop")
+    rows = gr.State()
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    working = chosen.upload(classify, [chosen, listen.model, listen.language], [state, rows], **quiet)
+    stop.click(show, [rows, listen.language], state, cancels=working, queue=False, **quiet)
+    listen.language.change(show, [rows, listen.language], state, queue=False, **quiet)
 
 
-def judge_folder(paths: list[str], model: str) -> Iterator[tuple]:
-    """Judge what is named like audio among a folder's files, in the order of the names."""
-    # Each lies in a folder of its own by now, so its name is what is left of the order.
-    recordings = sorted(filter(is_recording, map(Path, paths)), key=lambda path: path.name)
-    if recordings:
-        yield from judge(recordings, model)
-    else:
-        refused = render.refusal("There is no recording in this folder.")
-        yield refused, gr.Dataframe(visible=False), gr.Button(visible=False)
-
-
-def judge(paths: list[str] | list[Path], model: str) -> Iterator[tuple]:
-    """Show a table that grows by a row with each recording."""
-    if len(paths) > MOST_FILES:
-        yield render.refusal(TOO_MANY), gr.Dataframe(visible=False), gr.Button(visible=False)
+def classify(paths: list[str] | list[Path], model: str, language: str = "en") -> Iterator[tuple[str, list[dict]]]:
+    """Render a table that grows by a row with each recording; other files of a folder are passed over."""
+    named = [path for path in map(Path, paths or []) if is_recording(path)]
+    files = [(path.name, path) for path in named or map(Path, paths or [])]
+    if len(files) > MOST_FILES:
+        yield render.refusal(text("too_many", language, most=MOST_FILES)), []
         return
     try:
         heard = classifier(model)
     except ModelError as error:
-        yield render.refusal(str(error)), gr.Dataframe(visible=False), gr.Button(visible=False)
+        yield render.refusal(refuse(str(error), language)), []
         return
-    rows, files = [], [(path.name, path) for path in map(Path, paths)]
-    yield render.count_progress(0, len(files)), gr.skip(), gr.Button(visible=True)
+    rows: list[dict] = []
+    yield show(rows, language, len(files)), rows
     for row in classify_files(heard, files):
-        rows.append(row)
-        yield render.count_progress(len(rows), len(files)), show(rows), gr.skip()
-    yield summarise(rows), show(rows), gr.Button(visible=False)
+        rows = [*rows, row]
+        yield show(rows, language, len(files)), rows
+    yield show(rows, language), rows
 
 
-def show(rows: list[dict]) -> gr.Dataframe:
-    """Show the columns that a person reads."""
-    table = pd.DataFrame(rows)[list(COLUMNS)].astype(object)
-    table["confidence"] = table["confidence"].map(lambda share: round(100 * share), na_action="ignore")
-    table["sure"] = table["sure"].map({True: "yes", False: "no"})
-    return gr.Dataframe(table.fillna("").rename(columns=COLUMNS), visible=True)
-
-
-def summarise(rows: list[dict]) -> str:
-    """Lay out how often each emotion was heard, and the CSV."""
-    heard = [row["emotion"] for row in rows if row["emotion"]]
-    if not heard:
-        return render.refusal("None of these recordings can be judged; the table says why.")
-    counts = {label: count / len(heard) for label, count in Counter(heard).most_common()}
+def show(rows: list[dict] | None, language: str, whole: int | None = None) -> str:
+    """Render what is known of the recordings: while there are more to come, how many of them are done."""
+    if rows is None:
+        return ""
+    if whole is not None:
+        stop = f"<div><button type='button' class='btn' data-action='press' data-press='batch-stop'>{escape(text('stop', language))}</button></div>"
+        return f"<div class='stack'>{render.count_progress(len(rows), whole, language)}{stop}{_table(rows, language) if rows else ''}</div>"
+    heard = [row for row in rows if row["emotion"]]
+    counts = Counter(row["emotion"] if row["sure"] else NOT_SURE for row in heard)
+    shares = {name: count / len(heard) for name, count in counts.most_common()}
     bad = len(rows) - len(heard)
-    note = f"{len(heard)} of {len(rows)} recordings judged" + (f", {bad} could not be." if bad else ".")
-    return render.counts_card(counts, note, to_csv(rows))
+    note = text("batch_done", language, done=len(heard), whole=len(rows))
+    note += f" {text('batch_bad', language, count=bad)}" if bad else ""
+    card = (
+        f"<div class='card stack' data-say='{escape(note)}'><p class='note batch-note'>{escape(note)}</p>"
+        f"<ul class='rows'>{render.bars(shares, language)}</ul><div class='cluster downloads'>"
+        f"{render.saving('save_csv', 'emotions.csv', 'text/csv', to_csv(rows), language, main=True)}</div></div>"
+    )
+    return f"<div class='stack'>{card}{_filters(counts, bad, language)}{_table(rows, language)}</div>"
+
+
+def _dropzone() -> str:
+    return (
+        f"<div class='dropzone'>{span('files_lead', 'p', 'class=lead')}<div class='cluster'>"
+        f"<button type='button' class='btn main' data-action='upload' data-input='files-input'>{span('choose_files')}</button>"
+        f"<button type='button' class='btn' data-action='upload' data-input='folder-input'>{span('choose_folder')}</button></div>"
+        f"{span('files_limit', 'p', 'class=hint')}"
+        f"<input type='file' id='files-input' data-many multiple hidden {label('choose_files')}>"
+        f"<input type='file' id='folder-input' data-many webkitdirectory hidden {label('choose_folder')}>"
+        "<audio id='row-player'></audio></div>"
+    )
+
+
+def _filters(counts: Counter, bad: int, language: str) -> str:
+    options = "".join(
+        f"<option value='{escape(name, quote=True)}'>{escape(emotion_name(name, language))} ({count})</option>"
+        for name, count in counts.most_common()
+    )
+    options += f"<option value='none'>{escape(text('no_answer', language))} ({bad})</option>" if bad else ""
+    return (
+        f"<div class='filters'><input type='search' id='batch-search' aria-label='{escape(text('search', language))}' "
+        f"placeholder='{escape(text('search', language))}'><select id='batch-filter' aria-label='{escape(text('filter', language))}'>"
+        f"<option value=''>{escape(text('every_row', language))}</option>{options}</select><span class='note' id='batch-shown'></span></div>"
+    )
+
+
+def _table(rows: list[dict], language: str) -> str:
+    heads = "".join(
+        f"<th scope='col'><button type='button' class='btn small' data-action='sort'>{escape(text(f'column_{name}', language))}</button></th>"
+        for name in COLUMNS
+    )
+    body = "".join(_row(row, language) for row in rows)
+    return (
+        f"<div class='table-scroll' id='batch-table' tabindex='0' role='group' aria-label='{escape(text('nav_files', language))}'><table>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(row: dict, language: str) -> str:
+    name = escape(row["file"], quote=True)
+    hear = (
+        f"<button type='button' class='btn small' data-action='row' data-file='{name}' "
+        f"aria-label='{escape(text('hear_file', language), quote=True)} {name}'>▶</button> "
+    )
+    if row["emotion"]:
+        kind = row["emotion"] if row["sure"] else NOT_SURE
+        degree = f"{100 * row['confidence']:.0f} %"
+        said = escape(emotion_name(row["emotion"], language))
+        said = f"{said} {degree}" if row["sure"] else f"{escape(emotion_name(NOT_SURE, language))} ({said} {degree})"
+        cell = f"<span class='cell-emotion {emotion_class(kind)}'>{icon(kind, little=True)}{said}</span>"
+        order = f"{kind} {1 - row['confidence']:.4f}"
+        length = f"{row['seconds']:.1f} s"
+    else:
+        kind, order, length = "none", "~", "–"
+        cell = f"<span class='why'>{escape(refuse(row['error'], language))}</span>"
+    return (
+        f"<tr data-kind='{escape(kind, quote=True)}'><td data-value='{name}'>{hear}<span class='file'>{name}</span></td>"
+        f"<td data-value='{escape(order, quote=True)}'>{cell}</td><td data-value='{row['seconds'] or 0}'>{length}</td></tr>"
+    )

@@ -1,235 +1,165 @@
-"""Answers as a visitor sees them: HTML made of a model's labels and numbers; what was sent is escaped."""
+"""Answers as HTML. Whatever a visitor sent, such as a file's name, is escaped."""
 
-import base64
-import json
 from html import escape
 
-import numpy as np
-
-from speech_emotion.inference.batch import to_csv
-from speech_emotion.inference.events import describe_recording, find_events
-from speech_emotion.inference.prediction import NOT_SURE, Prediction, Segment
-from speech_emotion.inference.timeline import PEAK_SECONDS, Timeline
-from speech_emotion.models.folder import Threshold, is_sure
-from speech_emotion.palette import emotion_colour
+from speech_emotion.inference.classifier import Prediction
 from speech_emotion.ui.avatar import draw_face
-from speech_emotion.ui.wording import Advice, headings
+from speech_emotion.ui.page import emotion_class, icon
+from speech_emotion.ui.wording import Advice, emotion_name, span, text
 
-PIXELS_PER_SECOND = 12  # of a timeline; a longer one than the page is wide scrolls
-OUTLINE_POINTS = 1500  # of a waveform at most
-TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)  # seconds between marks of the time axis
-MOST_MARKS = 12
-EVENTS_SHOWN = 8
+TOP_ROWS = 3  # emotions that an answer shows before the rest is unfolded
+UNSURE_NAMES = 0.15  # from this probability on, a second emotion is named where the model is not sure
 
 
 def hint(sentence: str) -> str:
-    """Lay out what invites where there is no result yet."""
-    return f"<div class='answer'><p class='hint'>{escape(sentence)}</p></div>"
+    """Render a sentence that says what will appear here."""
+    return f"<div class='card'><p class='hint'>{escape(sentence)}</p></div>"
+
+
+def working(language: str) -> str:
+    """Render the card that stands while a recording is being classified."""
+    words = escape(text("listening", language))
+    return f"<div class='card waiting'><span class='pulse'></span><p>{words}</p></div>"
 
 
 def refusal(sentence: str) -> str:
-    """Lay out the sentence that stands where a result cannot."""
-    return f"<div class='answer'><p class='refusal' role='alert'>{escape(sentence)}</p></div>"
+    """Render the sentence that stands where a result cannot."""
+    sentence = escape(sentence)
+    return f"<div class='card' data-say='{sentence}'><p class='refusal' role='alert'>{sentence}</p></div>"
 
 
 def notice(sentences: list[str]) -> str:
-    """Lay out what every visitor should know, above all screens."""
+    """Render what every visitor should know, above all screens."""
     return "".join(f"<p class='refusal' role='status'>{escape(sentence)}</p>" for sentence in sentences)
 
 
-def prediction_card(prediction: Prediction, note: str) -> str:
-    """Lay out face and label above a bar per class, in the model's order and each emotion's colour.
+def welcome() -> str:
+    """Render the empty answer: which emotions there are, and what will appear here."""
+    faces = "".join(icon(label) for label in ("angry", "happy", "sad", "surprised"))
+    return f"<div class='card welcome'><div class='faces'>{faces}</div>{span('invitation', 'p')}</div>"
+
+
+def answer_card(
+    prediction: Prediction, advice: Advice, facts: dict[str, str], language: str, meant: str = ""
+) -> str:
+    """Render one recording's answer: face, emotion, how sure, the top three, and what one could say.
 
     Args:
-        prediction: what the classifier said.
-        note: one line under the label.
+        prediction: of the recording.
+        advice: the same in words, in this language.
+        facts: rows of the details, by a label's key: file, model, calibration.
+        language: a key of `LANGUAGES`.
+        meant: of an example, the emotion that its actor meant; else "".
     """
-    title = _title(prediction.label, prediction.sure)
-    return _card(prediction.probabilities, 96, title, note, bars(prediction.probabilities, prediction.label))
-
-
-def summary_card(timeline: Timeline, note: str) -> str:
-    """Lay out what a longer recording holds: share of speech per emotion, and how often it changes."""
-    shares = timeline.shares()
-    if not shares:
-        return hint(note)
-    first = next(iter(shares))
-    turns = len(timeline.turning_points())
-    changes = {0: "It does not change.", 1: "It changes once."}.get(turns, f"It changes {turns} times.")
-    title = "Mixed" if first != NOT_SURE and shares[first] <= 0.5 else f"Mostly {first}"
-    body = f"<p class='caption'>Share of the speech</p>{bars(shares, first)}"
-    face = {name: share for name, share in shares.items() if name != NOT_SURE}
-    return _card(face, 96, title, f"{note} {len(timeline.segments)} utterances. {changes}", body)
-
-
-def live_card(probabilities: dict[str, float], threshold: Threshold, milliseconds: list[float]) -> str:
-    """Lay out the emotion of this moment with a large face, and how long the answers take."""
-    label = max(probabilities, key=probabilities.get)
-    latest, slow = milliseconds[-1], float(np.percentile(milliseconds, 95))
-    note = f"Answered in {latest:.0f} ms; 95 % of the last answers within {slow:.0f} ms."
-    title = _title(label, is_sure(threshold, label, probabilities[label]))
-    return _card(probabilities, 160, title, note, bars(probabilities, label))
-
-
-def comparison(verdict: str, models: list[tuple[str, str]]) -> str:
-    """Lay out what models say side by side: their names, and the cards of each."""
-    cards = "".join(
-        f"<section class='model'><h3>{escape(name)}</h3>{card}</section>" for name, card in models
+    title, how = headline(prediction, language)
+    said = f"{_plain(title)}. {how}."
+    order = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)
+    shown = {label: prediction.probabilities[label] for label in order[:TOP_ROWS]}
+    rest = {label: prediction.probabilities[label] for label in order[TOP_ROWS:]}
+    unfold = escape(text("details" if rest else "details_only", language, count=len(order)))
+    details = "".join(
+        f"<dt>{escape(text(key, language))}</dt><dd>{escape(value)}</dd>" for key, value in facts.items() if value
     )
-    return f"<p class='verdict'>{escape(verdict)}</p><div class='compare'>{cards}</div>"
-
-
-def advice_card(advice: Advice, language: str) -> str:
-    """Lay out advice under its headings, in the language that it is written in."""
-    titles = headings(language)
-    parts = [
-        f"<h3>{escape(titles[name])}</h3><p>{escape(text)}</p>"
-        for name in ("summary", "sounds_like", "confusion")
-        if (text := getattr(advice, name))
-    ]
+    also = "".join(f"<p>{escape(each)}</p>" for each in (advice.second, advice.confusion) if each)
+    also = also or f"<p>{escape(text('nothing_close', language))}</p>"
     suggestions = "".join(f"<li>{escape(each)}</li>" for each in advice.suggestions)
-    parts += [f"<h3>{escape(titles['suggestions'])}</h3><ul>{suggestions}</ul>"]
-    parts += [f"<p class='caution'>{escape(advice.caution)}</p>"]
-    return f"<div class='advice' lang='{language}'>{''.join(parts)}</div>"
-
-
-def _title(label: str, sure: bool) -> str:
-    return label if sure else f"Not sure; perhaps {label}"
-
-
-def _card(face: dict[str, float], size: int, title: str, note: str, body: str) -> str:
-    """Lay out a face of so many pixels beside a title and a note, and a body of HTML below them."""
+    may = f"<p class='may'>{escape(advice.may_express)}</p>" if advice.may_express else ""
+    if meant:
+        may = f"<p class='may meant'>{escape(text('meant', language, emotion=emotion_name(meant, language)))}</p>{may}"
     return (
-        f"<div class='answer'><div class='head'>{draw_face(face, size)}"
-        f"<div><p class='label'>{escape(title)}</p><p class='note'>{escape(note)}</p></div></div>{body}</div>"
+        f"<article class='card answer' lang='{language}' data-say='{escape(said, quote=True)}'>"
+        f"<div class='verdict'><div class='face'>{face(prediction, language)}</div>"
+        f"<div><h2 class='label {emotion_class(prediction.label)}' data-label='{escape(prediction.label)}' "
+        f"data-sure='{str(prediction.sure).lower()}'>{title}</h2><p class='how'>{escape(how)}</p></div>{may}</div>"
+        f"<ul class='rows'>{bars(shown, language)}</ul>"
+        f"<details class='all'><summary>{unfold}</summary><ul class='rows'>{bars(rest, language)}</ul>"
+        f"<p class='note'>{escape(advice.sounds_like)}</p><dl class='facts'>{details}</dl></details>"
+        f"<div class='talk advice' lang='{language}'>"
+        f"<div><h3>{escape(text('could_also', language))}</h3>{also}</div>"
+        f"<div><h3>{escape(text('you_could', language))}</h3><ul>{suggestions}</ul></div></div>"
+        f"<p class='care'>{escape(advice.caution)} {escape(text('often_wrong', language))} "
+        f"<a href='#about' data-action='screen' data-screen='about'>{escape(text('how_often', language))}</a></p>"
+        "</article>"
     )
 
 
-def bars(shares: dict[str, float], top: str) -> str:
-    """Lay out a bar for each share of 1, the top one in bold."""
-    return (
-        "<dl>"
-        + "".join(
-            f"<dt class='{'top' if name == top else ''}'>{escape(name)}</dt>"
-            f"<dd class='bar{' unsure' if name == NOT_SURE else ''}'>"
-            f"<span style='width:{share:.1%};--colour:{emotion_colour(name)}'></span></dd>"
-            f"<dd class='percent'>{share:.0%}</dd>"
-            for name, share in shares.items()
-        )
-        + "</dl>"
+def headline(prediction: Prediction, language: str) -> tuple[str, str]:
+    """Return an answer's title as HTML, the emotion in bold, and a line about how sure the model is."""
+    name, share = emotion_name(prediction.label, language), f"{100 * prediction.confidence:.0f}"
+    if prediction.sure:
+        degree = "how_sure" if prediction.confidence >= 0.8 else "how_fairly"
+        return bold("sounds", name, language), text(degree, language, share=share)
+    others = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)[1:2]
+    if others and prediction.probabilities[others[0]] >= UNSURE_NAMES:
+        other = emotion_name(others[0], language)
+        return escape(text("not_sure", language)), text("perhaps_two", language, emotion=name, other=other)
+    return escape(text("not_sure", language)), text("perhaps", language, emotion=name)
+
+
+def face(prediction: Prediction, language: str, size: int = 180) -> str:
+    """Draw the face of a prediction; a model that is not sure has a face of its own."""
+    words = text("face_of", language, emotion=emotion_name(prediction.label, language))
+    words = words if prediction.sure else text("face_unsure", language)
+    return draw_face(prediction.probabilities, size, 0.0 if prediction.sure else 1.0, words)
+
+
+def bars(shares: dict[str, float], language: str) -> str:
+    """Render a row for each share of 1: the emotion's icon and name, a bar, and percent."""
+    return "".join(
+        f"<li class='row {emotion_class(label)}' data-label='{escape(label)}'>{icon(label, little=True)}"
+        f"<span class='name'>{escape(emotion_name(label, language))}</span>"
+        f"<span class='bar' aria-hidden='true'><i style='width:{share:.1%}'></i></span>"
+        f"<span class='percent'>{100 * share:.0f}&nbsp;%</span></li>"
+        for label, share in shares.items()
     )
 
 
-def timeline_strip(timeline: Timeline, name: str | None = None) -> str:
-    """Lay out a recording's waveform over its segments, each a button that asks to play it.
-
-    Args:
-        timeline: of the recording so far.
-        name: of the recording, for the files to save; None while it is still heard.
-    """
-    width = int(timeline.seconds * PIXELS_PER_SECOND)
-    segments = "".join(_segment(segment, timeline.seconds) for segment in timeline.segments)
-    return (
-        "<div class='timeline' role='group' aria-label='Emotions over time; press one to hear it'>"
-        f"<div class='scroll'><div class='strip' style='min-width:min({width}px, 6000px)'>"
-        f"{_outline(timeline)}<div class='segments'>{segments}</div>{_axis(timeline.seconds)}</div></div>"
-        f"{_legend(timeline)}{_events(timeline)}{_downloads(timeline, name) if name else ''}</div>"
+def tags(shares: dict[str, float], language: str) -> str:
+    """Render each emotion's share of a longer recording as a small tag."""
+    return "".join(
+        f"<li class='tag {emotion_class(label)}'>{icon(label, little=True)}"
+        f"{escape(emotion_name(label, language))} {100 * share:.0f}&nbsp;%</li>"
+        for label, share in shares.items()
     )
-
-
-def progress(seconds: float, stated: float | None) -> str:
-    """Lay out how far into a recording listening has come, a moving bar where its length is not known."""
-    value = f" max='{stated:.1f}' value='{seconds:.1f}'" if stated else ""
-    whole = f" of {clock(stated)}" if stated else ""
-    return f"<div class='progress'><progress{value}></progress>{clock(seconds)}{whole} heard</div>"
 
 
 def clock(seconds: float) -> str:
-    """Write 83 seconds as `1:23`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    """Write 83 seconds as `1:23`, and an hour more as `1:01:23`."""
+    whole = int(seconds)
+    minutes = f"{whole // 60 % 60}:{whole % 60:02}"
+    return minutes if whole < 3600 else f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
-def _segment(segment: Segment, seconds: float) -> str:
-    words = f"{segment.name}, {clock(segment.start)} to {clock(segment.end)}"
-    if segment.sure:
-        words += f", {segment.confidence:.0%}"
-    else:
-        words += f", perhaps {segment.label}"
-    colour = emotion_colour(segment.name)
+def progress(seconds: float, stated: float | None, language: str) -> str:
+    """Render how far into a recording the model has come; a moving bar where its length is not known."""
+    value = f" max='{stated:.1f}' value='{min(seconds, stated):.1f}'" if stated else ""
+    key = "heard_of" if stated else "heard"
+    words = text(key, language, done=clock(seconds), whole=clock(stated or 0))
+    return f"<div class='progress'><progress{value} aria-label='{escape(words)}'></progress><p class='note'>{escape(words)}</p></div>"
+
+
+def count_progress(done: int, whole: int, language: str) -> str:
+    """Render how many of so many recordings are done."""
+    words = escape(text("done_of", language, done=done, whole=whole))
+    return f"<div class='progress'><progress max='{whole}' value='{done}' aria-label='{words}'></progress><p class='note'>{words}</p></div>"
+
+
+def saving(key: str, name: str, mime: str, content: str, language: str, main: bool = False) -> str:
+    """Render a button that saves a text as a file; the page holds the text and the server keeps nothing."""
+    place = f"file-{key.replace('_', '-')}"
     return (
-        f"<button type='button' class='segment{'' if segment.sure else ' unsure'}' "
-        f"data-start='{segment.start:.2f}' title='{escape(words)}' aria-label='{escape(words)}' "
-        f"style='left:{segment.start / seconds:.3%};width:{(segment.end - segment.start) / seconds:.3%};"
-        f"--colour:{colour}'></button>"
+        f"<button type='button' class='btn{' main' if main else ''}' data-action='save' data-save='{place}' "
+        f"data-name='{escape(name, quote=True)}' data-mime='{mime}'>{escape(text(key, language))}</button>"
+        f"<pre hidden id='{place}'>{escape(content)}</pre>"
     )
 
 
-def _outline(timeline: Timeline) -> str:
-    peaks = timeline.peaks
-    step = -(-peaks.size // OUTLINE_POINTS)
-    peaks = np.pad(peaks, (0, -peaks.size % step)).reshape(-1, step).max(axis=1)
-    peaks = peaks / max(float(peaks.max()), 1e-3)
-    upper = " ".join(f"{x},{50 - 48 * peak:.1f}" for x, peak in enumerate(peaks))
-    lower = " ".join(f"{x},{50 + 48 * peak:.1f}" for x, peak in reversed(list(enumerate(peaks))))
-    extent = timeline.seconds / PEAK_SECONDS / step
-    return (
-        f"<svg class='wave' viewBox='0 0 {extent:.2f} 100' preserveAspectRatio='none' aria-hidden='true'>"
-        f"<polygon points='{upper} {lower}'/></svg>"
-    )
+def bold(key: str, name: str, language: str) -> str:
+    """Return a sentence as HTML in which the emotion's name is bold."""
+    mark = "\N{OBJECT REPLACEMENT CHARACTER}"
+    return escape(text(key, language, emotion=mark)).replace(mark, f"<b>{escape(name)}</b>")
 
 
-def _axis(seconds: float) -> str:
-    step = next((tick for tick in TICKS if seconds / tick <= MOST_MARKS), TICKS[-1])
-    marks = "".join(
-        f"<span style='left:{at / seconds:.3%}'>{clock(at)}</span>" for at in range(0, int(seconds) + 1, step)
-    )
-    return f"<div class='axis' aria-hidden='true'>{marks}</div>"
+def _plain(html: str) -> str:
+    return html.replace("<b>", "").replace("</b>", "")
 
-
-def _legend(timeline: Timeline) -> str:
-    keys = "".join(
-        f"<li class='{'unsure' if name == NOT_SURE else ''}' style='--colour:{emotion_colour(name)}'>"
-        f"{escape(name)}</li>"
-        for name in timeline.shares()
-    )
-    return f"<ul class='legend'>{keys}</ul>"
-
-
-def _events(timeline: Timeline) -> str:
-    events = find_events(timeline)
-    rows = "".join(
-        f"<li><button type='button' class='moment' data-start='{event.start:.2f}'>{clock(event.start)}"
-        f"</button> {escape(event.text)}</li>"
-        for event in events[:EVENTS_SHOWN]
-    )
-    more = len(events) - EVENTS_SHOWN
-    rest = f"<li class='note'>and {more} more, in the files below</li>" if more > 0 else ""
-    return f"<ul class='events'>{rows}{rest}</ul>" if events else ""
-
-
-def _downloads(timeline: Timeline, name: str) -> str:
-    described = json.dumps(describe_recording(timeline), indent=1)
-    links = (
-        _link(f"{name}.csv", "text/csv", to_csv(timeline.rows()), "Save CSV"),
-        _link(f"{name}.json", "application/json", described, "Save JSON"),
-    )
-    return f"<p class='downloads'>{' '.join(links)}</p>"
-
-
-def _link(name: str, mime: str, text: str, words: str) -> str:
-    """Lay out a link that saves a text as a file; the link holds the text, the server keeps nothing."""
-    content = base64.b64encode(text.encode(errors="replace")).decode()
-    return f"<a download='{escape(name)}' href='data:{mime};base64,{content}'>{words}</a>"
-
-
-def count_progress(done: int, whole: int) -> str:
-    """Lay out how many of so many are done."""
-    return f"<div class='progress'><progress max='{whole}' value='{done}'></progress>{done} of {whole}</div>"
-
-
-def counts_card(shares: dict[str, float], note: str, table: str) -> str:
-    """Lay out each emotion's share of many recordings, and the table to save as CSV."""
-    return (
-        f"<div class='answer short'><p class='note'>{escape(note)}</p>{bars(shares, next(iter(shares)))}"
-        f"<p class='downloads'>{_link('emotions.csv', 'text/csv', table, 'Save CSV')}</p></div>"
-    )

@@ -1,19 +1,23 @@
-"""What a voice may express, in plain sentences, for whoever finds a tone of voice hard to read.
+"""Every word that a visitor reads, in every language, and the advice for a conversation.
 
-Every text stands in `phrases/`, one JSON file per language: a copy of `en.json` with translated texts is
-another language. `sentences` are filled by name: {emotion} and {other} with the `name` of an emotion, {share}
-with a whole number of percent. What a voice often sounds like follows reviews of vocal expression: Juslin and
-Laukka (2003), Scherer (2003), and for positive emotions Kamiloğlu, Fischer and Sauter (2020).
+The texts are in `phrases/`, one JSON file per language. A copy of `en.json` with translated texts adds a
+language. `labels` are buttons and headings, `page` holds whole sentences, `refusals` say why a recording has no
+answer, and `sentences` are filled by name: {emotion} and {other} with the `name` of an emotion, {share} with a
+whole number of percent. What a voice often sounds like follows reviews of vocal expression: Juslin and Laukka
+(2003), Scherer (2003), and for positive emotions Kamiloğlu, Fischer and Sauter (2020).
 
 Nothing here says what a person feels: a sentence is about a voice, about what it may express and how often
 the model is wrong, and a suggestion is something to say or ask.
 """
 
 import json
+import re
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
-from speech_emotion.inference.prediction import Prediction
+from speech_emotion.inference.classifier import Prediction
+from speech_emotion.inference.timeline import NOT_SURE
 
 SURE_CONFIDENCE = 0.8  # from here on "sure", below it "fairly sure"
 LEAST_CONFUSED_SHARE = 0.1  # of an answer's test clips, for a confusion to be worth a sentence
@@ -24,6 +28,32 @@ PHRASES = {
     for path in sorted((Path(__file__).parent / "phrases").glob("*.json"))
 }
 LANGUAGES = {code: phrases["language"] for code, phrases in PHRASES.items()}  # their own names by code
+TEXTS = {
+    code: phrases["labels"]
+    | phrases["page"]
+    | {f"emotion_{label}": words["name"] for label, words in phrases["emotions"].items()}
+    for code, phrases in PHRASES.items()
+}
+
+# What the library's sentences are about, in the order in which they are tried; `refusals` has each in plain words.
+REFUSALS = {
+    "silent": r"only silence|silent",
+    "short": r"at least [\d.]+ s|too short",
+    "nobody": r"[Nn]obody speaks",
+    "long": r"longer than",
+    "large": r"larger than",
+    "empty": r"is empty",
+    "pointer": r"Git LFS",
+    "damaged": r"damaged|cannot be decoded|not numbers",
+    "no_sound": r"no sound|no audio track|holds no",
+    "not_audio": r"not audio|not a recording|no audio",
+    "unread": r"cannot be read|is not a file",
+    "rate": r"samples a second",
+    "channels": r"channels",
+    "loading": r"still being loaded",
+    "no_model": r"cannot be loaded",
+}
+_NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 
 
 @dataclass(frozen=True)
@@ -32,6 +62,8 @@ class Advice:
 
     Attributes:
         summary: what the voice may express and how sure the model is.
+        may_express: the part of the summary about the voice; empty where the model is not sure.
+        second: the second most likely answer in a sentence; empty where the model is sure.
         sounds_like: how such a voice often sounds, to compare by ear.
         confusion: what the model mixes the answer up with; empty where nothing is known or worth saying.
         suggestions: what one could say or ask next.
@@ -39,6 +71,8 @@ class Advice:
     """
 
     summary: str
+    may_express: str
+    second: str
     sounds_like: str
     confusion: str
     suggestions: list[str]
@@ -46,15 +80,49 @@ class Advice:
 
 
 def headings(language: str = "en") -> dict[str, str]:
-    """Give the headings of an advice's parts, by their names; its `caution` has none."""
+    """Return the headings of an advice's parts, by their names; its `caution` has none."""
     return PHRASES[language]["headings"]
 
 
-def describe(prediction: Prediction, report: dict, language: str = "en") -> Advice:
-    """Put a prediction into words.
+def text(key: str, language: str = "en", **values: object) -> str:
+    """Return a label or a sentence of the page in a language, its placeholders filled; not escaped."""
+    return TEXTS[language][key].format(**values)
 
-    A model that is not sure names its two likeliest answers, and the suggestions are to ask; so they are for
-    a label that the phrases do not know.
+
+def span(key: str, tag: str = "span", attributes: str = "") -> str:
+    """Render a fixed text as an element whose words the browser changes with the language."""
+    return f"<{tag} data-t='{key}'{attributes and ' ' + attributes}>{escape(TEXTS['en'][key])}</{tag}>"
+
+
+def emotion_name(label: str, language: str = "en") -> str:
+    """Return an emotion's name in a language; a label that the phrases do not know is its own name."""
+    if label == NOT_SURE:
+        return TEXTS[language]["not_sure"].lower()
+    return _name(PHRASES[language], label)
+
+
+def refuse(sentence: str, language: str = "en") -> str:
+    """Return why a recording has no answer, in plain words of a language.
+
+    Args:
+        sentence: what the library raised, in English.
+        language: a key of `LANGUAGES`.
+
+    Returns:
+        The language's own sentence about the same; the library's where it is about something new.
+    """
+    for kind, pattern in REFUSALS.items():
+        if re.search(pattern, sentence):
+            number = _NUMBER.search(sentence)
+            return PHRASES[language]["refusals"][kind].format(number=number[0] if number else "")
+    return sentence
+
+
+def describe(prediction: Prediction, report: dict, language: str = "en") -> Advice:
+    """Describe a prediction in words.
+
+    If the model is not sure, the text names its two most probable answers and suggests to ask. It also
+    suggests to ask about a label that the phrases do not know.
 
     Args:
         prediction: of one clip.
@@ -69,16 +137,19 @@ def describe(prediction: Prediction, report: dict, language: str = "en") -> Advi
     label, second = prediction.label, _second(prediction)
     degree = _degree(prediction)
 
-    summary = [sentences[degree].format(emotion=_name(phrases, label), share=_percent(prediction.confidence))]
+    first = sentences[degree].format(emotion=_name(phrases, label), share=_percent(prediction.confidence))
+    other = may_express = ""
     if second is not None and degree != "sure":
         share = _percent(prediction.probabilities[second])
-        summary.append(sentences["second"].format(other=_name(phrases, second), share=share))
+        other = sentences["second"].format(other=_name(phrases, second), share=share)
     if prediction.sure and label in known:
-        summary.append(known[label]["may_express"])
+        may_express = known[label]["may_express"]
 
     heard = [label] if prediction.sure or second is None else [label, second]
     return Advice(
-        summary=" ".join(summary),
+        summary=" ".join(filter(None, [first, other, may_express])),
+        may_express=may_express,
+        second=other,
         sounds_like=" ".join(
             known[each]["sounds_like"] if each in known else sentences["unknown"].format(emotion=each)
             for each in heard
@@ -92,7 +163,7 @@ def describe(prediction: Prediction, report: dict, language: str = "en") -> Advi
 
 
 def most_confused(label: str, labels: list[str], matrix: list[list[int]]) -> tuple[str, float] | None:
-    """Find what clips with this answer most often really were, when it was something else.
+    """Return the label that was most often right when this answer was wrong.
 
     Args:
         label: the answer, one of `labels`.
@@ -127,23 +198,23 @@ def _confusion(prediction: Prediction, report: dict, phrases: dict) -> str:
 
 
 def _degree(prediction: Prediction) -> str:
-    """Name the sentence that says how sure the model is."""
+    """Return the key of the sentence that says how sure the model is."""
     if not prediction.sure:
         return "not_sure"
     return "sure" if prediction.confidence >= SURE_CONFIDENCE else "fairly_sure"
 
 
 def _second(prediction: Prediction) -> str | None:
-    """Give the likeliest label but for the answer."""
+    """Return the most probable label after the answer."""
     others = [label for label in prediction.probabilities if label != prediction.label]
     return max(others, key=prediction.probabilities.get, default=None)
 
 
 def _name(phrases: dict, label: str) -> str:
-    """Give an emotion's name; an unknown one goes by its label."""
+    """Return an emotion's name; an unknown label is its own name."""
     return phrases["emotions"][label]["name"] if label in phrases["emotions"] else label
 
 
 def _percent(share: float) -> str:
-    """Write a share of 1 as a whole number of percent, rounded as the bars beside it are."""
+    """Return a share of 1 as a whole number of percent, rounded as the bars beside it are."""
     return f"{100 * share:.0f}"

@@ -1,0 +1,99 @@
+"""Practice: choose an emotion and a sentence, say it, and see how near it came and what it was taken for."""
+
+from html import escape
+
+import gradio as gr
+
+from speech_emotion import AudioError, ModelError, Prediction
+from speech_emotion.labels import SCHEMES
+from speech_emotion.ui import render
+from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.page import emotion_class, icon, recorder
+from speech_emotion.ui.registry import classifier
+from speech_emotion.ui.wording import PHRASES, emotion_name, refuse, span, text
+
+NEAR, CLOSE = 0.5, 0.2  # from these probabilities of the chosen emotion on it came across, or nearly
+
+
+def lay_out(listen: Listen) -> None:
+    """Add the screen, and answer its recorder; the model is the first screen's."""
+    emotions = "".join(
+        f"<button type='button' class='chip' data-action='practice' data-value='{label}' aria-pressed='{str(label == 'happy').lower()}'>"
+        f"{icon(label)}{span(f'emotion_{label}')}</button>"
+        for label in SCHEMES["core8"]
+    )
+    with gr.Column(elem_id="practice-grid"):
+        gr.HTML(
+            f"<div class='stack'>{span('practice_lead', 'p', 'class=lead')}<h2 class='visually-hidden'>{span('nav_practice')}</h2>"
+            f"<div class='cluster' role='group'>{emotions}</div></div>",
+            apply_default_css=False,
+        )
+        line = gr.HTML(sentence("en", 0), elem_id="practice-sentence", apply_default_css=False)
+        gr.HTML(recorder("practice-voice"), apply_default_css=False)
+        answer = gr.HTML("<div data-answer-of='practice-voice'></div>", elem_id="practice", apply_default_css=False)
+    target = gr.Textbox("happy", label="chosen emotion", visible="hidden", elem_id="practice-target")
+    voice = gr.UploadButton("practice-voice", visible="hidden", type="filepath")
+    another = gr.Button("another", visible="hidden", elem_id="practice-another")
+    number, last = gr.State(0), gr.State()
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    voice.upload(practise, [voice, target, listen.model, listen.language], [answer, last], **quiet)
+    another.click(
+        lambda language, count: (sentence(language, count + 1), count + 1),
+        [listen.language, number],
+        [line, number],
+        queue=False,
+        **quiet,
+    )
+    listen.language.change(
+        lambda language, count, kept: (sentence(language, count), show(kept, language)),
+        [listen.language, number, last],
+        [line, answer],
+        queue=False,
+        **quiet,
+    )
+
+
+def sentence(language: str, number: int) -> str:
+    """Render a sentence to say, and the button for another one."""
+    lines = PHRASES[language]["practice"]
+    return (
+        f"<div class='cluster'><p class='sentence' lang='{language}'>{escape(lines[number % len(lines)])}</p>"
+        "<button type='button' class='btn small' data-action='press' data-press='practice-another'>"
+        f"{escape(text('another_sentence', language))}</button></div>"
+    )
+
+
+def practise(path: str | None, target: str, model: str, language: str = "en") -> tuple[str, tuple | None]:
+    """Answer to a sentence that was said with an emotion in mind."""
+    if path is None:
+        return show(None, language), None
+    try:
+        kept = (target, classifier(model).predict(path), "")
+    except (AudioError, ModelError) as error:
+        kept = (target, None, str(error))
+    return show(kept, language), kept
+
+
+def show(kept: tuple[str, Prediction | None, str] | None, language: str) -> str:
+    """Render how near the voice came to the emotion that was meant."""
+    if kept is None:
+        return "<div data-answer-of='practice-voice'></div>"
+    target, prediction, error = kept
+    if prediction is None:
+        return f"<div data-answer-of='practice-voice'>{render.refusal(refuse(error, language))}</div>"
+    share = prediction.probabilities.get(target, 0.0)
+    name = emotion_name(target, language)
+    top = max(prediction.probabilities, key=prediction.probabilities.get)
+    key = "practice_hit" if top == target and share >= NEAR else "practice_near" if share >= CLOSE else "practice_far"
+    said = text(key, language, emotion=name, share=f"{100 * share:.0f}")
+    taken = "" if top == target else text("practice_taken", language, emotion=emotion_name(top, language))
+    known = PHRASES[language]["emotions"].get(target, {}).get("sounds_like", "")
+    order = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)[: render.TOP_ROWS]
+    shown = {label: prediction.probabilities[label] for label in dict.fromkeys([target, *order])}
+    return (
+        f"<div data-answer-of='practice-voice'><article class='card stack' lang='{language}' data-say='{escape(said, quote=True)}'>"
+        f"<div class='verdict'><div class='face'>{render.face(prediction, language)}</div>"
+        f"<div class='{emotion_class(target)}'><h2 class='label'>{escape(said)}</h2><p class='how'>{escape(taken)}</p></div></div>"
+        f"<ul class='rows'>{render.bars(shown, language)}</ul><p>{escape(known)}</p>"
+        f"<p class='note'>{escape(text('practice_care', language))}</p></article></div>"
+    )
