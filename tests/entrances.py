@@ -81,9 +81,9 @@ def functions(model: Path) -> dict[str, Ask]:
         "classify_files": lambda path: next(classify_files(heard, [(path.name, path)]))["error"] or "",
         "screen Listen": lambda path: _shown(step[0] for step in listen(str(path), "cnn")),
         "screen Compare": lambda path: _shown(compare.compare(str(path))),
-        "screen How it hears": lambda path: _shown([explain.show(str(path), "cnn")[0]]),
+        "screen How it hears": lambda path: _shown([explain.show(str(path), "cnn")]),
         "screen Live": lambda path: _shown([live.follow(str(path), "cnn", None)[0]]),
-        "screen Many files": lambda path: _shown(step[0] for step in many_files.judge([str(path)], "cnn")),
+        "screen Many files": lambda path: _shown(step[0] for step in many_files.classify([str(path)], "cnn")),
         "command line": lambda path: _printed(path, "--model", model),
         "command line, timeline": lambda path: _printed(path, "--model", model, "--timeline", "--json"),
     }

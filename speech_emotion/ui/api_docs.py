@@ -1,8 +1,12 @@
 """How programs call this Space: one example a language, each run by the tests."""
 
+from html import escape
+
 import gradio as gr
 
+from speech_emotion.ui.page import label
 from speech_emotion.ui.registry import serving
+from speech_emotion.ui.wording import span
 
 PYTHON = """
 from gradio_client import Client, handle_file
@@ -40,44 +44,52 @@ async function classify(clip) {{  // a Blob or File
 }}
 """
 
-WORDS = """
-| endpoint | takes | gives |
-|---|---|---|
-| `/classify` | a recording of up to 60 s, a model | `label`, `probabilities`, `seconds`, `sure`, `engine` |
-| `/timeline` | one of up to an hour, a model | `seconds`, `shares` of speech, `segments`, `events` |
-| `/batch` | recordings, a model | a row for each, with `error` where one has no answer |
-| `/live` | the next half second of sound, a model | `label`, `probabilities`, `face` for an avatar |
-
-What cannot be judged is answered with a sentence that says why. `/live` remembers a session's last seconds.
-An assistant can use the first two as tools where the app is started with `GRADIO_MCP_SERVER=true`; it sends
-the recording as a `data:` URL.
-"""
-
-
+ENDPOINTS = {"/classify": "classify", "/timeline": "timeline", "/batch": "batch", "/live": "live"}
+EXAMPLES = {"python": ("Python", PYTHON), "shell": ("curl", CURL), "javascript": ("JavaScript", JAVASCRIPT)}
 ADDRESS = "() => location.origin + location.pathname.replace(/\\/?$/, '/')"
 
 
 def lay_out(page: gr.Blocks) -> None:
     """Add the screen; its examples have the address at which the visitor sees it."""
-    gr.Markdown(WORDS)
-    codes = {
-        gr.Code(language=language, label=name, interactive=False, elem_id=f"example-{language}"): text
-        for name, language, text in (
-            ("Python", "python", PYTHON),
-            ("curl", "shell", CURL),
-            ("JavaScript", "javascript", JAVASCRIPT),
-        )
-    }
+    rows = "".join(
+        f"<tr><th scope='row'><code>{name}</code></th><td>{span(f'takes_{key}')}</td><td>{span(f'gives_{key}')}</td></tr>"
+        for name, key in ENDPOINTS.items()
+    )
+    gr.HTML(
+        f"<div class='stack'>{span('programs_lead', 'p', 'class=lead')}"
+        f"<div class='table-scroll' tabindex='0' role='group' {label('nav_programs')}><table><thead><tr><th scope='col'>{span('endpoint')}</th>"
+        f"<th scope='col'>{span('takes')}</th><th scope='col'>{span('gives')}</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"{span('programs_refusals', 'p')}{span('programs_tools', 'p')}</div>",
+        apply_default_css=False,
+    )
+    codes = gr.HTML(elem_id="examples", apply_default_css=False)
     page.load(
-        lambda url: [fill(text, url, serving()[0]) for text in codes.values()],
-        gr.Textbox(visible=False),
-        list(codes),
+        lambda url: show_examples(url, serving()[0]),
+        gr.Textbox("", visible="hidden", label="address"),
+        codes,
         js=ADDRESS,
         api_visibility="private",
         queue=False,
+        show_progress="hidden",
     )
 
 
+def show_examples(url: str, model: str) -> str:
+    """Render a tab for each language's example."""
+    tabs = "".join(
+        f"<button type='button' role='tab' id='tab-code-{key}' aria-controls='code-{key}' aria-selected='{str(not number).lower()}' "
+        f"tabindex='{-1 if number else 0}'>{name}</button>"
+        for number, (key, (name, _)) in enumerate(EXAMPLES.items())
+    )
+    panels = "".join(
+        f"<div id='code-{key}' class='code{' closed' if number else ''}'><button type='button' class='btn small' data-action='copy' "
+        f"data-copy='example-{key}'>{span('copy')}</button><pre id='example-{key}' tabindex='0' role='group' aria-label='{name}'>"
+        f"{escape(fill(example, url, model))}</pre></div>"
+        for number, (key, (name, example)) in enumerate(EXAMPLES.items())
+    )
+    return f"<div class='stack'><div class='tabs under' role='tablist' id='codes' {label('examples_code')}>{tabs}</div>{panels}</div>"
+
+
 def fill(text: str, url: str, model: str) -> str:
-    """Put an address, with its slash at the end, and a model's name into an example."""
+    """Return an example with an address, its slash at the end, and a model's name filled in."""
     return text.format(url=url, model=model).strip()

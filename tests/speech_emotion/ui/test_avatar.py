@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from speech_emotion.inference.streaming import EASE_SECONDS, ease
 from speech_emotion.labels import SCHEMES
 from speech_emotion.palette import EMOTIONS
-from speech_emotion.ui.avatar import POSES, blend, draw_face
+from speech_emotion.ui.avatar import ACCESSORIES, NOT_SURE, POSES, blend, draw_face, draw_icons, express
 
 EVEN = dict.fromkeys(SCHEMES["core8"], 1 / 8)
 NUMBER, COLOUR = re.compile(r"-?\d*\.?\d+"), re.compile("#[0-9a-f]+")
@@ -22,7 +22,7 @@ def numbers(probabilities: dict[str, float]) -> np.ndarray:
 
 
 def test_every_emotion_of_every_scheme_has_a_pose_in_its_colour():
-    assert set(POSES) == set(EMOTIONS) >= {label for labels in SCHEMES.values() for label in labels}
+    assert set(POSES) - {NOT_SURE} == set(EMOTIONS) >= {label for labels in SCHEMES.values() for label in labels}
     for label, colour in EMOTIONS.items():
         assert astuple(blend({label: 1.0}))[:3] == pytest.approx(to_rgb(colour))
 
@@ -49,6 +49,26 @@ def test_a_drawing_does_not_jump_when_the_probabilities_creep(other):
     frames = [coordinates(step / 200) for step in range(201)]
     assert len({len(frame) for frame in frames}) == 1
     assert np.abs(np.diff(frames, axis=0)).max() < 4  # of a drawing 220 wide
+
+
+def test_a_clear_answer_has_its_own_face_and_no_speck_of_another():
+    clear = express({"angry": 0.55, "sad": 0.2, "fearful": 0.15, "happy": 0.1})
+    assert astuple(clear) == pytest.approx(astuple(POSES["angry"]))
+    near = express({"angry": 0.5, "sad": 0.4, "fearful": 0.1})
+    assert near.tear == 0 < near.steam < 1
+    even = express({"angry": 0.5, "sad": 0.5})
+    assert [getattr(even, name) for name in ACCESSORIES] == [0] * len(ACCESSORIES)
+    assert even.brow == pytest.approx((POSES["angry"].brow + POSES["sad"].brow) / 2)
+
+
+def test_not_being_sure_has_a_face_of_its_own():
+    assert astuple(express(EVEN, doubt=1.0)) == pytest.approx(astuple(POSES[NOT_SURE]))
+    assert express({"happy": 1.0}, doubt=0.5).cock == pytest.approx(POSES[NOT_SURE].cock / 2)
+
+
+def test_every_pose_is_an_icon():
+    icons = ElementTree.fromstring(draw_icons())
+    assert {each.get("id") for each in icons} == {f"face-{label.replace(' ', '-')}" for label in POSES}
 
 
 def test_a_label_without_a_pose_counts_as_neutral_and_so_does_nothing():

@@ -8,7 +8,19 @@ from conftest import ROOT
 
 from speech_emotion.inference.classifier import Prediction
 from speech_emotion.palette import EMOTIONS
-from speech_emotion.ui.wording import LANGUAGES, PHRASES, Advice, describe, headings, most_confused
+from speech_emotion.ui.wording import (
+    LANGUAGES,
+    PHRASES,
+    REFUSALS,
+    TEXTS,
+    Advice,
+    describe,
+    emotion_name,
+    headings,
+    most_confused,
+    refuse,
+    text,
+)
 
 LABELS = ["angry", "happy", "sad"]
 FORBIDDEN = (
@@ -80,7 +92,7 @@ def test_placeholders_are_those_that_are_filled():
         "unknown": {"emotion"},
         "caution": set(),
     }
-    for key in ("headings", "emotions", "ask"):
+    for key in ("headings", "emotions", "ask", "practice"):
         assert not any("{" in text or "}" in text for _, text in texts(PHRASES["en"][key]))
 
 
@@ -102,11 +114,11 @@ def test_a_file_has_no_key_twice_and_no_empty_or_ragged_text(language):
         assert len(dict(pairs)) == len(pairs)
         return dict(pairs)
 
-    file = ROOT / "speech_emotion" / "phrases" / f"{language}.json"
+    file = ROOT / "speech_emotion" / "ui" / "phrases" / f"{language}.json"
     phrases = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=unique)
     for path, text in texts(phrases):
         assert text and text == text.strip() and "  " not in text and '"' not in text, path
-        single = path == "/language" or path.startswith("/headings") or path.endswith("/name")
+        single = path == "/language" or path.startswith(("/headings", "/labels")) or path.endswith("/name")
         assert text.endswith((".", "?")) != single, path
 
 
@@ -156,6 +168,8 @@ def test_a_sure_answer_has_its_own_description_and_suggestions():
     assert advice == Advice(
         summary="To the model, this voice sounds sad. The model is sure: it gives this answer a probability of 90%. "
         + words["may_express"],
+        may_express=words["may_express"],
+        second="",
         sounds_like=words["sounds_like"],
         confusion="",
         suggestions=words["suggestions"],
@@ -261,3 +275,36 @@ def test_changing_an_advice_changes_no_phrase():
 def test_a_language_that_is_not_there_is_refused(language):
     with pytest.raises(KeyError):
         describe(predict(), {}, language)
+
+
+UI = ROOT / "speech_emotion" / "ui"
+
+
+def test_every_text_is_used_and_every_text_that_is_used_is_there():
+    code = "\n".join(path.read_text() for path in [*UI.glob("*.py"), *UI.glob("static/*.js")])
+    keys = set(PHRASES["en"]["labels"]) | set(PHRASES["en"]["page"])
+    families = ("takes_", "gives_", "nav_", "zoom_", "lane_", "column_", "examples_", "sound_", "microphone_")
+    unused = {key for key in keys if f'"{key}"' not in code and f"'{key}'" not in code and not key.startswith(families)}
+    assert not unused - {"live_words"}
+    asked = set(re.findall(r'(?:text|span|label|say|this\.say)\(\s*"([a-z_]+)"', code))
+    assert asked - {"caution"} <= set(TEXTS["en"])
+
+
+@each_language
+def test_every_refusal_has_a_sentence(language):
+    assert set(PHRASES[language]["refusals"]) == set(REFUSALS)
+
+
+def test_a_refusal_of_the_library_is_said_in_the_language_of_the_page():
+    assert refuse("The recording is longer than 60 minutes; send a part of it.", "de").startswith(
+        "Diese Aufnahme ist länger als 60 Minuten."
+    )
+    assert refuse("There is only silence in this recording.", "de") == PHRASES["de"]["refusals"]["silent"]
+    assert refuse("Something that nobody has translated.", "de") == "Something that nobody has translated."
+
+
+def test_an_emotion_has_its_name_and_another_label_is_its_own():
+    assert (emotion_name("disgust"), emotion_name("disgust", "de")) == ("disgusted", "angeekelt")
+    assert emotion_name("smug", "de") == "smug"
+    assert emotion_name("not sure", "de") == "nicht sicher"
+    assert text("sounds", "de", emotion="wütend") == "Klingt wütend"
