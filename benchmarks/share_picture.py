@@ -24,14 +24,18 @@ def main() -> None:
     """Draw both pictures."""
     face = draw_face({"happy": 1.0}, 300)
     rows = "".join(
-        f"<p style='display:grid;grid-template-columns:190px 1fr;align-items:center;margin:22px 0;font-weight:650'>"
-        f"{name}<i style='display:block;height:22px;border-radius:99px;width:{share}%;background:{colour}'></i></p>"
+        "<p style='display:grid;grid-template-columns:190px 1fr;align-items:center;margin:22px "
+        "0;font-weight:650'>"
+        f"{name}<i style='display:block;height:22px;border-radius:99px;width:{share}%;background:{colour}'>"
+        "</i></p>"
         for name, share, colour in BARS
     )
     card = (
-        "<body style='margin:0;background:#f6f5f1;color:#1c1b22;font:32px/1.3 system-ui,sans-serif;width:1200px;height:630px;"
+        "<body style='margin:0;background:#f6f5f1;color:#1c1b22;font:32px/1.3 "
+        "system-ui,sans-serif;width:1200px;height:630px;"
         "display:grid;place-content:center'><h1 style='font-size:68px;letter-spacing:-.02em;margin:0 0 28px'>"
-        f"{TEXTS['en']['title']}</h1><div style='display:grid;grid-template-columns:320px 640px;gap:40px;align-items:center'>{face}<div>{rows}</div></div>"
+        f"{TEXTS['en']['title']}</h1><div style='display:grid;grid-template-columns:320px "
+        f"640px;gap:40px;align-items:center'>{face}<div>{rows}</div></div>"
     )
     icon = f"<body style='margin:0;background:transparent'>{draw_face({'happy': 1.0}, 128)}"
     with sync_playwright() as playwright:

@@ -1,15 +1,15 @@
-"""Stretches of a long recording in which a voice sounds like one emotion, found under the noise of single answers.
+"""Stretches of a long recording in which a voice sounds like one emotion.
 
-In a call each agent's turn interrupts the customer's, and a short utterance is often classified wrongly, so no run
-of equal answers is long. The mean probability around a moment says more: it rises where an emotion comes again and
-again, and stays low where it is heard once.
+In a call each agent's turn interrupts the customer's, and a short utterance is often classified wrongly, so
+no run of equal answers is long. The mean probability around a moment says more: it rises where an emotion
+comes again and again, and stays low where it is heard once.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from speech_emotion.inference.timeline import Segment
+from speech_emotion.inference.prediction import Segment
 
 STEPS = 600  # points of a curve, over a recording of any length
 WIDTH_SECONDS = (4.0, 12.0)  # standard deviation of the smoothing, in short and in long recordings
@@ -55,7 +55,7 @@ def smooth(segments: list[Segment], label: str, seconds: float) -> tuple[np.ndar
         return times, np.zeros(STEPS)
     middles = np.array([(each.start + each.end) / 2 for each in segments])
     lengths = np.array([each.end - each.start for each in segments])
-    shares = np.array([each.prediction.probabilities.get(label, 0.0) for each in segments])
+    shares = np.array([each.probabilities.get(label, 0.0) for each in segments])
     width = float(np.clip(seconds * WIDTH_SHARE, *WIDTH_SECONDS))
     weights = lengths * np.exp(-0.5 * ((times[:, None] - middles) / width) ** 2)
     return times, weights @ shares / (weights.sum(axis=1) + SILENT_WEIGHT)
@@ -64,8 +64,8 @@ def smooth(segments: list[Segment], label: str, seconds: float) -> tuple[np.ndar
 def find_stretches(segments: list[Segment], label: str, seconds: float) -> list[Stretch]:
     """Find where an emotion is probable again and again.
 
-    A stretch is where the smoothed probability is at least twice its usual value, the median over the recording,
-    within the bounds of `THRESHOLD`. Two with a short gap between them are one.
+    A stretch is where the smoothed probability is at least twice its usual value, the median over the
+    recording, within the bounds of `THRESHOLD`. Two with a short gap between them are one.
 
     Args:
         segments: of one recording or one speaker.

@@ -19,7 +19,8 @@ FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 def lay_out(listen: Listen) -> None:
     """Add the screen; its figures and card come when a visitor opens it, or chooses another model."""
     gr.HTML(
-        f"<div class='stack card'>{span('about_what', 'p')}{span('about_trained', 'p')}{span('about_limits', 'p')}"
+        "<div class='stack card'>"
+        f"{span('about_what', 'p')}{span('about_trained', 'p')}{span('about_limits', 'p')}"
         f"{span('about_law', 'p', 'class=note')}</div>",
         apply_default_css=False,
     )
@@ -38,12 +39,14 @@ def lay_out(listen: Listen) -> None:
 
 
 def show_figures(model: str, language: str) -> str:
-    """Render three figures of a model's report: how often it is right, where everything is new, and when it is sure."""
+    """Render how often a model is right: with new speakers, with new recordings, and when it is sure."""
     try:
         report = classifier(model).report
     except ModelError as error:
         return f"<p class='refusal'>{escape(refuse(str(error), language))}</p>"
-    elsewhere = [each for name, each in (report.get("comparisons") or {}).items() if name.endswith("left_out")]
+    elsewhere = [
+        each for name, each in (report.get("comparisons") or {}).items() if name.endswith("left_out")
+    ]
     selective = (report.get("selective") or {}).get("test") or {}
     values = [
         (text("figure_new_speakers", language), report.get("overall", {}).get("uar")),
@@ -51,11 +54,16 @@ def show_figures(model: str, language: str) -> str:
         (text("figure_sure", language), selective.get("accuracy")),
     ]
     cards = "".join(
-        f"<div class='card'><strong>{100 * value:.0f}&nbsp;%</strong><span class='note'>{escape(words)}</span></div>"
+        f"<div class='card'><strong>{100 * value:.0f}&nbsp;%</strong><span class='note'>"
+        f"{escape(words)}</span></div>"
         for words, value in values
         if isinstance(value, float)
     )
-    return f"<div class='figures'>{cards}</div>" if cards else f"<p class='note'>{escape(text('not_measured', language))}</p>"
+    return (
+        f"<div class='figures'>{cards}</div>"
+        if cards
+        else f"<p class='note'>{escape(text('not_measured', language))}</p>"
+    )
 
 
 def show_card(model: str) -> str:

@@ -52,13 +52,16 @@ ADDRESS = "() => location.origin + location.pathname.replace(/\\/?$/, '/')"
 def lay_out(page: gr.Blocks) -> None:
     """Add the screen; its examples have the address at which the visitor sees it."""
     rows = "".join(
-        f"<tr><th scope='row'><code>{name}</code></th><td>{span(f'takes_{key}')}</td><td>{span(f'gives_{key}')}</td></tr>"
+        f"<tr><th scope='row'><code>{name}</code></th><td>{span(f'takes_{key}')}</td><td>"
+        f"{span(f'gives_{key}')}</td></tr>"
         for name, key in ENDPOINTS.items()
     )
     gr.HTML(
         f"<div class='stack'>{span('programs_lead', 'p', 'class=lead')}"
-        f"<div class='table-scroll' tabindex='0' role='group' {label('nav_programs')}><table><thead><tr><th scope='col'>{span('endpoint')}</th>"
-        f"<th scope='col'>{span('takes')}</th><th scope='col'>{span('gives')}</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<div class='table-scroll' tabindex='0' role='group' {label('nav_programs')}><table><thead><tr><th "
+        f"scope='col'>{span('endpoint')}</th>"
+        f"<th scope='col'>{span('takes')}</th><th scope='col'>{span('gives')}</th></tr></thead><tbody>"
+        f"{rows}</tbody></table></div>"
         f"{span('programs_refusals', 'p')}{span('programs_tools', 'p')}</div>",
         apply_default_css=False,
     )
@@ -77,17 +80,23 @@ def lay_out(page: gr.Blocks) -> None:
 def show_examples(url: str, model: str) -> str:
     """Render a tab for each language's example."""
     tabs = "".join(
-        f"<button type='button' role='tab' id='tab-code-{key}' aria-controls='code-{key}' aria-selected='{str(not number).lower()}' "
+        f"<button type='button' role='tab' id='tab-code-{key}' aria-controls='code-{key}' "
+        f"aria-selected='{str(not number).lower()}' "
         f"tabindex='{-1 if number else 0}'>{name}</button>"
         for number, (key, (name, _)) in enumerate(EXAMPLES.items())
     )
     panels = "".join(
-        f"<div id='code-{key}' class='code{' closed' if number else ''}'><button type='button' class='btn small' data-action='copy' "
-        f"data-copy='example-{key}'>{span('copy')}</button><pre id='example-{key}' tabindex='0' role='group' aria-label='{name}'>"
+        f"<div id='code-{key}' class='code{' closed' if number else ''}'><button type='button' class='btn "
+        "small' data-action='copy' "
+        f"data-copy='example-{key}'>{span('copy')}</button><pre id='example-{key}' tabindex='0' role='group' "
+        f"aria-label='{name}'>"
         f"{escape(fill(example, url, model))}</pre></div>"
         for number, (key, (name, example)) in enumerate(EXAMPLES.items())
     )
-    return f"<div class='stack'><div class='tabs under' role='tablist' id='codes' {label('examples_code')}>{tabs}</div>{panels}</div>"
+    return (
+        f"<div class='stack'><div class='tabs under' role='tablist' id='codes' {label('examples_code')}>"
+        f"{tabs}</div>{panels}</div>"
+    )
 
 
 def fill(text: str, url: str, model: str) -> str:

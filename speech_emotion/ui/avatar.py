@@ -13,7 +13,10 @@ LITTLE = 0.2  # from this probability on, the second emotion is named as well
 INK, WHITE, STEEL = "#292e3d", "#ffffff", "#808590"
 BLUSH, TONGUE, THROAT, WATER, STEAM, DOZE = "#f0626e", "#f0828c", "#5a2030", "#4aa8f0", "#d55e00", "#4c8fc0"
 NOT_SURE = "not sure"  # the pose of a model that cannot tell
-SECOND_FROM, SECOND_WHOLE = 0.3, 0.5  # a second emotion shows from this share of the two on, and is equal at this
+SECOND_FROM, SECOND_WHOLE = (
+    0.3,
+    0.5,
+)  # a second emotion shows from this share of the two on, and is equal at this
 ACCESSORIES = ("tongue", "wrinkle", "tear", "sweat", "steam", "puff", "doze")  # they show from one half on
 LIPS = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 25))  # where lips are drawn, -1..1, dense at the corners
 
@@ -137,9 +140,9 @@ def blend(probabilities: dict[str, float]) -> Pose:
 def express(probabilities: dict[str, float], doubt: float = 0.0) -> Pose:
     """Return the pose that shows these emotions: the most probable one, and others where they come near it.
 
-    An emotion counts from 30 % of its sum with the most probable one, and as much as that one at 50 %, so a mean
-    of eight emotions never turns a clear face into mud. Tears, steam and their like show where their emotion has
-    more than half of the face.
+    An emotion counts from 30 % of its sum with the most probable one, and as much as that one at 50 %, so a
+    mean of eight emotions never turns a clear face into mud. Tears, steam and their like show where their
+    emotion has more than half of the face.
 
     Args:
         probabilities: by label; they need not sum to 1.

@@ -1,4 +1,4 @@
-"""A longer recording on the page: one sentence, a curve over the waveform, the strongest moments, and files to save."""
+"""A longer recording: one sentence, a curve over the waveform, the strongest moments, and files to save."""
 
 import json
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 
 from speech_emotion.inference.batch import to_csv
 from speech_emotion.inference.events import describe_recording
+from speech_emotion.inference.prediction import NOT_SURE, Segment
 from speech_emotion.inference.stretches import Stretch, find_stretches, smooth
-from speech_emotion.inference.timeline import NOT_SURE, Segment, Timeline
+from speech_emotion.inference.timeline import Timeline
 from speech_emotion.ui import render
 from speech_emotion.ui.page import emotion_class, icon
 from speech_emotion.ui.render import clock
@@ -41,12 +42,16 @@ def lanes_of(timeline: Timeline, language: str) -> list[Lane]:
     if len(channels) < 2:
         return [Lane("", list(timeline.segments))]
     return [
-        Lane(text(f"lane_{channel}", language), [each for each in timeline.segments if each.channel == channel])
+        Lane(
+            text(f"lane_{channel}", language), [each for each in timeline.segments if each.channel == channel]
+        )
         for channel in channels
     ]
 
 
-def page(timeline: Timeline, name: str, engine: str, language: str, whole: float | None = None, note: str = "") -> str:
+def page(
+    timeline: Timeline, name: str, engine: str, language: str, whole: float | None = None, note: str = ""
+) -> str:
     """Render a longer recording's answer.
 
     Args:
@@ -54,7 +59,7 @@ def page(timeline: Timeline, name: str, engine: str, language: str, whole: float
         name: of the file.
         engine: what computed it, with the model's name.
         language: a key of `LANGUAGES`.
-        whole: the recording's length in seconds while it is still being heard, so that what is drawn stays put.
+        whole: the recording's length in seconds while it is still being heard, so that the picture stays put.
         note: a sentence about what is missing, such as that it was stopped.
     """
     seconds = max(timeline.seconds, whole or 0.0)
@@ -67,35 +72,58 @@ def page(timeline: Timeline, name: str, engine: str, language: str, whole: float
     title, said = headline(timeline, lanes, found, main, language)
     shares = timeline.shares()
     unsure = shares.get(NOT_SURE, 0.0)
-    facts = [name, text("utterances", language, count=len(timeline.segments)), text("unsure_share", language, share=f"{100 * unsure:.0f}")]
+    facts = [
+        name,
+        text("utterances", language, count=len(timeline.segments)),
+        text("unsure_share", language, share=f"{100 * unsure:.0f}"),
+    ]
     peak = max(float(timeline.peaks.max(initial=0.0)), 1e-3)
     rows = "".join(
-        _lane(number, lane, timeline, seconds, peak, labels, {each: found[each][number] for each in labels}, language, len(lanes) > 1)
+        _lane(
+            number,
+            lane,
+            timeline,
+            seconds,
+            peak,
+            labels,
+            {each: found[each][number] for each in labels},
+            language,
+            len(lanes) > 1,
+        )
         for number, lane in enumerate(lanes)
     )
     chips = "".join(
-        f"<button type='button' class='chip {emotion_class(each)}' data-action='curve' data-curve='{escape(each)}' "
-        f"aria-pressed='{str(each == main).lower()}'>{icon(each)}{escape(emotion_name(each, language))}</button>"
+        f"<button type='button' class='chip {emotion_class(each)}' data-action='curve' "
+        f"data-curve='{escape(each)}' "
+        f"aria-pressed='{str(each == main).lower()}'>"
+        f"{icon(each)}{escape(emotion_name(each, language))}</button>"
         for each in labels
     )
     zoom = "".join(
-        f"<button type='button' class='btn small' data-action='zoom' data-zoom='{how}'>{escape(text(f'zoom_{how}', language))}</button>"
+        f"<button type='button' class='btn small' data-action='zoom' data-zoom='{how}'>"
+        f"{escape(text(f'zoom_{how}', language))}</button>"
         for how in ("in", "out", "whole")
     )
     moments = "".join(_moments(each, lanes, language) for each in labels)
     return (
-        f"<article class='card call' lang='{language}' data-seconds='{seconds:.2f}' data-emotion='{escape(main)}' "
+        f"<article class='card call' lang='{language}' data-seconds='{seconds:.2f}' "
+        f"data-emotion='{escape(main)}' "
         f"data-say='{escape(said, quote=True)}'>"
         f"<div><h2 class='label {emotion_class(main)}'>{title}</h2>"
-        f"<p class='note'>{escape(' · '.join(facts))}</p>{f'<p class=note>{escape(note)}</p>' if note else ''}</div>"
-        f"<div class='top'><div class='cluster' role='group' aria-label='{escape(text('curve_of', language))}'>{chips}</div>"
+        f"<p class='note'>{escape(' · '.join(facts))}</p>"
+        f"{f'<p class=note>{escape(note)}</p>' if note else ''}</div>"
+        "<div class='top'><div class='cluster' role='group' "
+        f"aria-label='{escape(text('curve_of', language))}'>{chips}</div>"
         f"<div class='cluster'>{zoom}</div></div>"
-        f"<div class='scroll' id='timeline' tabindex='0' role='group' aria-label='{escape(text('timeline', language))}'><div class='whole'>"
-        f"{rows}<div class='playhead' aria-hidden='true'></div><div class='axis' aria-hidden='true'></div></div></div>"
+        "<div class='scroll' id='timeline' tabindex='0' role='group' "
+        f"aria-label='{escape(text('timeline', language))}'><div class='whole'>"
+        f"{rows}<div class='playhead' aria-hidden='true'></div><div class='axis' aria-hidden='true'></div>"
+        "</div></div>"
         f"<p class='hint'>{escape(text('timeline_hint', language))}</p>"
         f"<div class='two'><div>{moments}</div>"
         f"<div class='stack'><h3>{escape(text('whole_recording', language))}</h3>"
-        f"<ul class='cluster shares'>{render.tags(shares, language)}</ul>{_files(timeline, lanes, name, found, main, language)}</div></div>"
+        f"<ul class='cluster shares'>{render.tags(shares, language)}</ul>"
+        f"{_files(timeline, lanes, name, found, main, language)}</div></div>"
         f"<p class='law'>{escape(text('law', language))}</p>"
         f"<p class='note'>{escape(engine)}. {escape(text('often_wrong', language))}</p></article>"
     )
@@ -110,7 +138,12 @@ def headline(
         total, mark = sum(each.seconds for each in stretches), "\N{OBJECT REPLACEMENT CHARACTER}"
         key = "stretch_one" if len(stretches) == 1 else "stretches"
         sentence = text(
-            key, language, emotion=mark, count=len(stretches), time=clock(total), whole=clock(timeline.seconds)
+            key,
+            language,
+            emotion=mark,
+            count=len(stretches),
+            time=clock(total),
+            whole=clock(timeline.seconds),
         )
         name = emotion_name(main, language)
         bold = escape(sentence).replace(mark, f"<b>{escape(name)}</b>")
@@ -130,7 +163,7 @@ def _curves(timeline: Timeline) -> list[str]:
     """Return the emotions that get a curve, those with most probability first; plain ones last."""
     totals: dict[str, float] = {}
     for segment in timeline.segments:
-        for each, share in segment.prediction.probabilities.items():
+        for each, share in segment.probabilities.items():
             totals[each] = totals.get(each, 0.0) + share * (segment.end - segment.start)
     whole = sum(totals.values()) or 1.0
     order = sorted(totals, key=lambda each: (each in PLAIN, -totals[each]))
@@ -163,30 +196,37 @@ def _lane(
     if named:
         turns = sum(len(each) for each in found.values())
         head = (
-            f"<div class='lane-head'><label class='visually-hidden' for='lane-{number}'>{escape(text('lane_name', language))}</label>"
-            f"<input type='text' class='lane-name' id='lane-{number}' data-lane='{number}' value='{escape(lane.name, quote=True)}'>"
+            f"<div class='lane-head'><label class='visually-hidden' for='lane-{number}'>"
+            f"{escape(text('lane_name', language))}</label>"
+            f"<input type='text' class='lane-name' id='lane-{number}' data-lane='{number}' "
+            f"value='{escape(lane.name, quote=True)}'>"
             f"<span class='note'>{escape(text('utterances', language, count=len(lane.segments)))}, "
             f"{escape(text('stretches_count', language, count=turns))}</span></div>"
         )
     curves = "".join(_curve(lane, each, timeline.seconds, seconds) for each in labels)
     marks = "".join(
-        f"<div class='stretch {emotion_class(each)}' data-curve-of='{escape(each)}' title='{clock(stretch.start)} – {clock(stretch.end)}' "
+        f"<div class='stretch {emotion_class(each)}' data-curve-of='{escape(each)}' "
+        f"title='{clock(stretch.start)} – {clock(stretch.end)}' "
         f"style='left:{stretch.start / seconds:.3%};width:{stretch.seconds / seconds:.3%}'></div>"
         for each, stretches in found.items()
         for stretch in stretches
     )
     segments = "".join(_segment(each, seconds, language) for each in lane.segments)
     return (
-        f"<div class='lane'>{head}<div class='chart zoomable'><svg viewBox='0 0 {seconds:.2f} 100' preserveAspectRatio='none' "
+        f"<div class='lane'>{head}<div class='chart zoomable'><svg viewBox='0 0 {seconds:.2f} 100' "
+        "preserveAspectRatio='none' "
         f"aria-hidden='true'>{_outline(timeline, peak)}{curves}</svg>{marks}</div>"
-        f"<div class='segments' role='group' aria-label='{escape(text('segments', language))}'>{segments}</div></div>"
+        f"<div class='segments' role='group' aria-label='{escape(text('segments', language))}'>"
+        f"{segments}</div></div>"
     )
 
 
 def _curve(lane: Lane, emotion: str, heard: float, seconds: float) -> str:
     times, values = smooth(lane.segments, emotion, heard)
     step = max(1, times.size // CURVE_POINTS)
-    points = [f"{at:.2f} {98 - 92 * value:.1f}" for at, value in zip(times[::step], values[::step], strict=True)]
+    points = [
+        f"{at:.2f} {98 - 92 * value:.1f}" for at, value in zip(times[::step], values[::step], strict=True)
+    ]
     line = "L".join(points)
     return (
         f"<g class='{emotion_class(emotion)}' data-curve-of='{escape(emotion)}'>"
@@ -209,59 +249,87 @@ def _outline(timeline: Timeline, most: float) -> str:
 def _segment(segment: Segment, seconds: float, language: str) -> str:
     words = describe_segment(segment, language)
     return (
-        f"<button type='button' class='segment {emotion_class(segment.prediction.label)}{'' if segment.prediction.sure else ' unsure'}' "
-        f"data-action='play' data-start='{segment.start:.2f}' data-end='{segment.end:.2f}' data-name='{escape(segment.name)}' "
+        "<button type='button' class='segment "
+        f"{emotion_class(segment.label)}{'' if segment.sure else ' unsure'}' "
+        f"data-action='play' data-start='{segment.start:.2f}' data-end='{segment.end:.2f}' "
+        f"data-name='{escape(segment.name)}' "
         f"data-words='{escape(words)}' title='{escape(words)}' aria-label='{escape(words)}' tabindex='-1' "
-        f"style='left:{segment.start / seconds:.3%};width:{(segment.end - segment.start) / seconds:.3%}'></button>"
+        f"style='left:{segment.start / seconds:.3%};width:{(segment.end - segment.start) / seconds:.3%}'>"
+        "</button>"
     )
 
 
 def describe_segment(segment: Segment, language: str) -> str:
     """Return a segment in words: emotion, from when to when, and how sure."""
-    key = "segment_sure" if segment.prediction.sure else "segment_unsure"
+    key = "segment_sure" if segment.sure else "segment_unsure"
     return text(
         key,
         language,
-        emotion=emotion_name(segment.prediction.label, language),
+        emotion=emotion_name(segment.label, language),
         start=clock(segment.start),
         end=clock(segment.end),
-        share=f"{100 * segment.prediction.confidence:.0f}",
+        share=f"{100 * segment.confidence:.0f}",
     )
 
 
 def _moments(emotion: str, lanes: list[Lane], language: str) -> str:
     """Render the strongest moments of an emotion, each with a button that plays it."""
     every = [(each, number) for number, lane in enumerate(lanes) for each in lane.segments]
-    every = [pair for pair in every if pair[0].prediction.label == emotion]
-    best = sorted(every, key=lambda pair: -pair[0].prediction.confidence)[:MOMENTS]
+    every = [pair for pair in every if pair[0].label == emotion]
+    best = sorted(every, key=lambda pair: -pair[0].confidence)[:MOMENTS]
     rows = "".join(
-        f"<li class='{emotion_class(emotion)}'><button type='button' class='btn small' data-action='play' data-start='{each.start:.2f}' "
-        f"data-end='{each.end:.2f}' aria-label='{escape(text('play_from', language, time=clock(each.start)))}'>▶ {clock(each.start)}</button>"
-        f"<span>{f'<span data-lane-name={number}>{escape(lanes[number].name)}</span>' if len(lanes) > 1 else escape(emotion_name(each.name, language))}</span>"
-        f"<span class='bar' aria-hidden='true'><i style='width:{each.prediction.confidence:.0%}'></i></span>"
-        f"<span class='percent'>{100 * each.prediction.confidence:.0f}&nbsp;%</span></li>"
+        f"<li class='{emotion_class(emotion)}'><button type='button' class='btn small' data-action='play' "
+        f"data-start='{each.start:.2f}' "
+        f"data-end='{each.end:.2f}' "
+        f"aria-label='{escape(text('play_from', language, time=clock(each.start)))}'>▶ "
+        f"{clock(each.start)}</button>"
+        f"<span data-lane-name='{number}'>"
+        f"{escape(lanes[number].name or emotion_name(each.name, language))}</span>"
+        f"<span class='bar' aria-hidden='true'><i style='width:{each.confidence:.0%}'></i></span>"
+        f"<span class='percent'>{100 * each.confidence:.0f}&nbsp;%</span></li>"
         for each, number in best
     )
     title = escape(text("strongest", language, emotion=emotion_name(emotion, language)))
-    body = f"<ul class='moments'>{rows}</ul>" if rows else f"<p class='hint'>{escape(text('no_moment', language))}</p>"
+    body = (
+        f"<ul class='moments'>{rows}</ul>"
+        if rows
+        else f"<p class='hint'>{escape(text('no_moment', language))}</p>"
+    )
     return f"<div data-curve-of='{escape(emotion)}'><h3>{title}</h3>{body}</div>"
 
 
 def _files(
-    timeline: Timeline, lanes: list[Lane], name: str, found: dict[str, list[list[Stretch]]], main: str, language: str
+    timeline: Timeline,
+    lanes: list[Lane],
+    name: str,
+    found: dict[str, list[list[Stretch]]],
+    main: str,
+    language: str,
 ) -> str:
     """Render the buttons that save the recording's answer."""
     stem = name.rpartition(".")[0] or name
-    rows = [
-        {"from": clock(each["start"]), "to": clock(each["end"])} | each for each in timeline.rows()
-    ]
+    rows = [{"from": clock(each["start"]), "to": clock(each["end"])} | each for each in timeline.rows()]
     return (
         "<div class='cluster downloads'>"
         + render.saving("save_csv", f"{stem}.csv", "text/csv", to_csv(rows), language, main=True)
-        + render.saving("save_json", f"{stem}.json", "application/json", json.dumps(describe_recording(timeline), indent=1), language)
-        + render.saving("save_srt", f"{stem}.srt", "application/x-subrip", to_srt(timeline, language), language)
+        + render.saving(
+            "save_json",
+            f"{stem}.json",
+            "application/json",
+            json.dumps(describe_recording(timeline), indent=1),
+            language,
+        )
+        + render.saving(
+            "save_srt", f"{stem}.srt", "application/x-subrip", to_srt(timeline, language), language
+        )
         + render.saving("save_vtt", f"{stem}.vtt", "text/vtt", to_vtt(timeline, language), language)
-        + render.saving("save_report", f"{stem}.html", "text/html", report(timeline, lanes, name, found, main, language), language)
+        + render.saving(
+            "save_report",
+            f"{stem}.html",
+            "text/html",
+            report(timeline, lanes, name, found, main, language),
+            language,
+        )
         + "</div>"
     )
 
@@ -277,13 +345,19 @@ def to_srt(timeline: Timeline, language: str) -> str:
 def to_vtt(timeline: Timeline, language: str) -> str:
     """Write the emotions as WebVTT subtitles."""
     cues = "\n".join(
-        f"{_stamp(each.start, '.')} --> {_stamp(each.end, '.')}\n{_caption(each, language)}\n" for each in timeline.segments
+        f"{_stamp(each.start, '.')} --> {_stamp(each.end, '.')}\n{_caption(each, language)}\n"
+        for each in timeline.segments
     )
     return f"WEBVTT\n\n{cues}"
 
 
 def report(
-    timeline: Timeline, lanes: list[Lane], name: str, found: dict[str, list[list[Stretch]]], main: str, language: str
+    timeline: Timeline,
+    lanes: list[Lane],
+    name: str,
+    found: dict[str, list[list[Stretch]]],
+    main: str,
+    language: str,
 ) -> str:
     """Write a report of one page that opens in any browser and prints on paper."""
     title, _ = headline(timeline, lanes, found, main, language)
@@ -299,13 +373,20 @@ def report(
         for stretch in lane
     )
     times, values = smooth(timeline.segments, main, timeline.seconds)
-    line = "L".join(f"{800 * at / timeline.seconds:.1f} {118 - 110 * value:.1f}" for at, value in zip(times[::3], values[::3], strict=True))
+    line = "L".join(
+        f"{800 * at / timeline.seconds:.1f} {118 - 110 * value:.1f}"
+        for at, value in zip(times[::3], values[::3], strict=True)
+    )
     return (
-        f"<!doctype html><html lang='{language}'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{escape(name)}</title><style>body{{font:15px/1.5 system-ui,sans-serif;max-width:820px;margin:32px auto;padding:0 20px;color:#1c1b22}}"
-        "h1{font-size:26px;line-height:1.2}table{border-collapse:collapse}th,td{text-align:left;padding:4px 18px 4px 0}svg{width:100%;height:auto}</style>"
+        f"<!doctype html><html lang='{language}'><meta charset='utf-8'><meta name='viewport' "
+        "content='width=device-width'>"
+        f"<title>{escape(name)}</title><style>"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:820px;margin:32px auto;padding:0 20px}"
+        "h1{font-size:26px;line-height:1.2}table{border-collapse:collapse}svg{width:100%;height:auto}"
+        "th,td{text-align:left;padding:4px 18px 4px 0}</style>"
         f"<h1>{title}</h1><p>{escape(name)}, {clock(timeline.seconds)}</p>"
-        f"<svg viewBox='0 0 800 120' role='img' aria-label='{escape(emotion_name(main, language))}'><path d='M0 118H800' stroke='#8a8694'/>"
+        f"<svg viewBox='0 0 800 120' role='img' aria-label='{escape(emotion_name(main, language))}'><path "
+        "d='M0 118H800' stroke='#8a8694'/>"
         f"<path d='M{line}' fill='none' stroke='#c2410c' stroke-width='2'/></svg>"
         f"<h2>{escape(text('stretches_title', language))}</h2><ul>{stretches or '<li>–</li>'}</ul>"
         f"<h2>{escape(text('whole_recording', language))}</h2><table>{shares}</table>"

@@ -18,7 +18,8 @@ from speech_emotion.ui.wording import emotion_name, refuse, span, text
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its button."""
     gr.HTML(
-        f"<div class='stack'>{span('compare_lead', 'p', 'class=lead')}<div><button type='button' class='btn main' id='compare' "
+        f"<div class='stack'>{span('compare_lead', 'p', 'class=lead')}<div><button type='button' class='btn "
+        "main' id='compare' "
         f"data-action='press' data-press='compare-run'>{span('compare_button')}</button></div></div>",
         apply_default_css=False,
     )
@@ -26,7 +27,15 @@ def lay_out(listen: Listen) -> None:
     table = gr.HTML("", elem_id="comparison", apply_default_css=False)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     comparing = run.click(compare, [listen.voice, listen.language], table, **quiet)
-    gr.on([listen.voice.upload, listen.forget.click], lambda: "", None, table, cancels=comparing, queue=False, **quiet)
+    gr.on(
+        [listen.voice.upload, listen.forget.click],
+        lambda: "",
+        None,
+        table,
+        cancels=comparing,
+        queue=False,
+        **quiet,
+    )
 
 
 def compare(path: str | None, language: str = "en") -> Iterator[str]:
@@ -76,19 +85,26 @@ def render_table(predictions: dict[str, Prediction], costs: dict[str, str], lang
     heads = "".join(f"<th scope='col' class='model'>{escape(name)}</th>" for name in costs)
     says = "".join(f"<td class='label'>{_say(predictions.get(name), language)}</td>" for name in costs)
     rows = "".join(
-        f"<tr class='{emotion_class(label)}'><th scope='row'><span class='cell-emotion'>{icon(label, little=True)}"
+        f"<tr class='{emotion_class(label)}'><th scope='row'><span class='cell-emotion'>"
+        f"{icon(label, little=True)}"
         f"{escape(emotion_name(label, language))}</span></th>"
-        + "".join(_bar(predictions[name].probabilities.get(label) if name in predictions else None) for name in costs)
+        + "".join(
+            _bar(predictions[name].probabilities.get(label) if name in predictions else None)
+            for name in costs
+        )
         + "</tr>"
         for label in labels
     )
     foot = "".join(f"<td class='note cost'>{escape(cost)}</td>" for cost in costs.values())
     return (
-        f"<div class='stack' data-say='{escape(verdict)}'><p class='verdict-line'><strong>{escape(verdict)}</strong></p>"
-        f"<div class='table-scroll' tabindex='0' role='group' aria-label='{escape(text('compare_lead', language))}'><table>"
+        f"<div class='stack' data-say='{escape(verdict)}'><p class='verdict-line'><strong>"
+        f"{escape(verdict)}</strong></p>"
+        "<div class='table-scroll' tabindex='0' role='group' "
+        f"aria-label='{escape(text('compare_lead', language))}'><table>"
         f"<thead><tr><th scope='col'>{escape(text('model', language))}</th>{heads}</tr></thead><tbody>"
         f"<tr><th scope='row'>{escape(text('answer', language))}</th>{says}</tr>{rows}"
-        f"<tr><th scope='row'>{escape(text('fact_cost', language))}</th>{foot}</tr></tbody></table></div></div>"
+        f"<tr><th scope='row'>{escape(text('fact_cost', language))}</th>{foot}</tr></tbody></table></div>"
+        "</div>"
     )
 
 
@@ -107,13 +123,18 @@ def _say(prediction: Prediction | None, language: str) -> str:
     if prediction is None:
         return "–"
     title, how = render.headline(prediction, language)
-    return f"<span class='{emotion_class(prediction.label)}' data-label='{escape(prediction.label)}'>{title}</span><br><span class='note'>{escape(how)}</span>"
+    return (
+        f"<span class='{emotion_class(prediction.label)}' data-label='{escape(prediction.label)}'>"
+        f"{title}</span>"
+        f"<br><span class='note'>{escape(how)}</span>"
+    )
 
 
 def _bar(share: float | None) -> str:
     if share is None:
         return "<td>–</td>"
     return (
-        f"<td><span class='two-bars'><span class='percent' style='text-align:left'>{100 * share:.0f}&nbsp;%</span>"
+        "<td><span class='two-bars'><span class='percent' style='text-align:left'>"
+        f"{100 * share:.0f}&nbsp;%</span>"
         f"<span class='bar' aria-hidden='true'><i style='width:{share:.1%}'></i></span></span></td>"
     )

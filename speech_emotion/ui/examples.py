@@ -1,13 +1,13 @@
 """Recordings to try: one per emotion from a prepared dataset, or a few sounds that this computer makes.
 
-`EXAMPLES_DATA` names a dataset, a folder or an id on the hub; without it `data/emotion` is used where it is there.
+`EXAMPLES_DATA` names a dataset, a folder or an id on the hub; without it `data/emotion` is used if it exists.
 No recording ships with the code. Each start picks the examples anew, by this rule:
 
 1. Only speech of the test split counts, since the models have never heard its speakers.
-2. RAVDESS and CREMA-D come first, because their licences allow passing clips on with attribution; other corpora
-   are used only where a dataset has neither.
-3. Of each emotion's first `CANDIDATES` clips the most typical one is taken: the one whose mean spectrum, loudness and
-   length are nearest to the mean over those clips. Whether a model answers it right plays no part.
+2. RAVDESS and CREMA-D come first, because their licences allow passing clips on with attribution; other
+   corpora are used only where a dataset has neither.
+3. Of each emotion's first `CANDIDATES` clips the most typical one is taken: the one whose mean spectrum,
+   loudness and length are nearest to the mean over those clips. What a model answers plays no part.
 
     python -m speech_emotion.ui.examples --data data/emotion --output examples/   # write them as files
 """
@@ -43,13 +43,16 @@ def chips() -> str:
     """Render a button for each example."""
     clips, kind = prepare()
     buttons = "".join(
-        f"<button type='button' class='chip' data-action='example' aria-pressed='false' data-example='{escape(label if kind == 'actors' else '')}' "
-        f"data-url='gradio_api/file={escape(str(path), quote=True)}' data-file='{escape(path.name)}' data-name='{escape(path.name)}'>"
+        "<button type='button' class='chip' data-action='example' aria-pressed='false' "
+        f"data-example='{escape(label if kind == 'actors' else '')}' "
+        f"data-url='gradio_api/file={escape(str(path), quote=True)}' data-file='{escape(path.name)}' "
+        f"data-name='{escape(path.name)}'>"
         f"{icon(label if kind == 'actors' else 'neutral')}"
         f"{span(f'emotion_{label}') if kind == 'actors' else span(f'sound_{label}')}</button>"
         for label, path in clips.items()
     )
-    return f"<div class='examples'>{span(f'examples_{kind}', 'p', 'class=hint')}<div class='cluster'>{buttons}</div></div>"
+    title = span(f"examples_{kind}", "p", "class=hint")
+    return f"<div class='examples'>{title}<div class='cluster'>{buttons}</div></div>"
 
 
 @functools.cache
@@ -67,7 +70,7 @@ def prepare() -> tuple[dict[str, Path], str]:
 
 
 def find_clips(data: str) -> dict[str, bytes]:
-    """Return each emotion's most typical clip of unseen speakers, as FLAC; nothing where there is no dataset."""
+    """Return each emotion's most typical clip of unseen speakers, as FLAC; {} where there is no dataset."""
     from speech_emotion.dataset import open_dataset
 
     try:
@@ -109,7 +112,7 @@ def _describe(content: bytes) -> np.ndarray:
 
 
 def make_sounds(folder: Path) -> dict[str, Path]:
-    """Write sounds that show the screens where there is no dataset: a spoken line where espeak-ng is, and a hum."""
+    """Write sounds to try without a dataset: a spoken line if espeak-ng is there, and a hum."""
     sounds = {}
     if shutil.which("espeak-ng"):
         path = folder / "computer-voice.wav"
@@ -132,7 +135,9 @@ def hum() -> np.ndarray:
 
 def main() -> None:
     """Write the examples of a dataset as files, with a note about their origin."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default=str(PREPARED), help="the dataset's folder or hub id")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     options = parser.parse_args()

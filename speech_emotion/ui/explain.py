@@ -1,4 +1,4 @@
-"""How a model hears a recording: the waveform, the moments that decided, and the mel spectrogram, on one time axis."""
+"""How a model hears a recording: waveform, deciding moments and mel spectrogram on one time axis."""
 
 import base64
 import io
@@ -28,16 +28,17 @@ OUTLINE_POINTS = 600
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its button."""
     gr.HTML(
-        f"<div class='stack'>{span('explain_lead', 'p', 'class=lead')}<div><button type='button' class='btn main' id='hear' "
+        f"<div class='stack'>{span('explain_lead', 'p', 'class=lead')}<div><button type='button' class='btn "
+        "main' id='hear' "
         f"data-action='press' data-press='explain-run'>{span('explain_button')}</button></div></div>",
         apply_default_css=False,
     )
     run = gr.Button("explain", visible="hidden", elem_id="explain-run")
     picture = gr.HTML("", elem_id="hearing", apply_default_css=False)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    showing = run.click(lambda language: render.working(language), listen.language, picture, queue=False, **quiet).then(
-        show, [listen.voice, listen.model, listen.language], picture, **quiet
-    )
+    showing = run.click(
+        lambda language: render.working(language), listen.language, picture, queue=False, **quiet
+    ).then(show, [listen.voice, listen.model, listen.language], picture, **quiet)
     gr.on(
         [listen.voice.upload, listen.model.change, listen.forget.click], lambda: "", None, picture,
         cancels=showing, queue=False, **quiet,
@@ -54,7 +55,7 @@ def show(path: str | None, model: str, language: str = "en") -> str:
         longer = next(blocks, None) is not None
         heard = classifier(model)
         prediction = heard.predict(audio)
-        middles, drops = occlude(heard, audio)
+        middles, drops = occlude(heard, audio, prediction)
     except (AudioError, ModelError) as error:
         return render.refusal(refuse(str(error), language))
     return draw(audio, middles, drops, prediction.label, language, longer)
@@ -76,31 +77,49 @@ def draw(
     seconds, name = audio.size / SAMPLE_RATE, emotion_name(label, language)
     step = float(middles[1] - middles[0]) if middles.size > 1 else seconds
     reach = max(float(np.abs(drops).max()), 0.05)
-    moments = "".join(_moment(float(at), float(drop), step, seconds, reach, name, language) for at, drop in zip(middles, drops, strict=True))
+    moments = "".join(
+        _moment(float(at), float(drop), step, seconds, reach, name, language)
+        for at, drop in zip(middles, drops, strict=True)
+    )
     best = float(middles[int(drops.argmax())])
     said = text("explain_best", language, emotion=name, time=f"{best:.1f}")
-    more = f"<p class='note'>{escape(text('explain_longer', language, seconds=f'{SHOWN_SECONDS:.0f}'))}</p>" if longer else ""
+    more = (
+        f"<p class='note'>{escape(text('explain_longer', language, seconds=f'{SHOWN_SECONDS:.0f}'))}</p>"
+        if longer
+        else ""
+    )
     return (
-        f"<div class='card call hears {emotion_class(label)}' data-seconds='{seconds:.2f}' data-emotion='' data-say='{escape(said, quote=True)}'>"
+        f"<div class='card call hears {emotion_class(label)}' data-seconds='{seconds:.2f}' data-emotion='' "
+        f"data-say='{escape(said, quote=True)}'>"
         f"<p><strong>{escape(said)}</strong></p>{more}"
-        f"<div class='scroll' tabindex='0' role='group' aria-label='{escape(text('timeline', language))}'><div class='whole'>"
-        f"<h3>{escape(text('waveform', language))}</h3><div class='chart zoomable part' style='height:84px'>{_outline(audio)}</div>"
-        f"<h3>{escape(text('deciding', language, emotion=name))}</h3><div class='part moved segments' role='group' aria-label='{escape(text('deciding', language, emotion=name))}'>"
+        f"<div class='scroll' tabindex='0' role='group' aria-label='{escape(text('timeline', language))}'>"
+        "<div class='whole'>"
+        f"<h3>{escape(text('waveform', language))}</h3><div class='chart zoomable part' style='height:84px'>"
+        f"{_outline(audio)}</div>"
+        f"<h3>{escape(text('deciding', language, emotion=name))}</h3><div class='part moved segments' "
+        f"role='group' aria-label='{escape(text('deciding', language, emotion=name))}'>"
         f"<div class='zero'></div>{moments}</div>"
-        f"<h3>{escape(text('mel', language))}</h3><div class='part'><img class='mel' alt='{escape(text('mel_alt', language), quote=True)}' src='{mel_picture(audio)}'></div>"
-        f"<div class='playhead' aria-hidden='true'></div><div class='axis' aria-hidden='true'></div></div></div>"
+        f"<h3>{escape(text('mel', language))}</h3><div class='part'><img class='mel' "
+        f"alt='{escape(text('mel_alt', language), quote=True)}' src='{mel_picture(audio)}'></div>"
+        "<div class='playhead' aria-hidden='true'></div><div class='axis' aria-hidden='true'></div></div>"
+        "</div>"
         f"<p class='hint'>{escape(text('explain_how', language))}</p></div>"
     )
 
 
-def _moment(at: float, drop: float, step: float, seconds: float, reach: float, name: str, language: str) -> str:
+def _moment(
+    at: float, drop: float, step: float, seconds: float, reach: float, name: str, language: str
+) -> str:
     start = max(0.0, at - step / 2)
     height = 50 * min(1.0, abs(drop) / reach)
     key = "speaks_for" if drop > 0 else "speaks_against"
-    words = escape(text(key, language, emotion=name, time=f"{at:.1f}", points=f"{100 * abs(drop):.0f}"), quote=True)
+    words = escape(
+        text(key, language, emotion=name, time=f"{at:.1f}", points=f"{100 * abs(drop):.0f}"), quote=True
+    )
     place = f"bottom:50%;height:{height:.1f}%" if drop > 0 else f"top:50%;height:{height:.1f}%"
     return (
-        f"<button type='button' class='segment{'' if drop > 0 else ' against'}' data-action='play' data-start='{max(0.0, at - 0.2):.2f}' "
+        f"<button type='button' class='segment{'' if drop > 0 else ' against'}' data-action='play' "
+        f"data-start='{max(0.0, at - 0.2):.2f}' "
         f"data-end='{at + 0.2:.2f}' data-words='{words}' title='{words}' aria-label='{words}' tabindex='-1' "
         f"style='left:{start / seconds:.3%};width:{step / seconds:.3%}'><i style='{place}'></i></button>"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from speech_emotion import AudioError, EmotionClassifier, Prediction
-from speech_emotion.audio.decoding import MAX_SECONDS, header_duration, stream_audio
+from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 from speech_emotion.models.loading import ModelError
 from speech_emotion.ui import call, examples, render
@@ -104,12 +104,15 @@ def _recorder() -> str:
     return recorder(
         "voice",
         f"<div class='cluster'><span class='hint'>{span('or')}</span>"
-        f"<button type='button' class='btn' data-action='upload' data-input='upload-input'>{span('upload')}</button>"
-        f"<input type='file' id='upload-input' hidden accept='audio/*,video/*,.{',.'.join(examples.SUFFIXES)}' {label('upload')}></div>"
+        "<button type='button' class='btn' data-action='upload' data-input='upload-input'>"
+        f"{span('upload')}</button>"
+        "<input type='file' id='upload-input' hidden "
+        f"accept='audio/*,video/*,.{',.'.join(examples.SUFFIXES)}' {label('upload')}></div>"
         f"{span('limit', 'p', 'class=hint')}{span('privacy', 'p', 'class=hint')}{examples.chips()}"
         f"<details><summary>{span('advanced')}</summary><div class='stack'>"
         f"<label for='model-choice'>{span('model')}</label>"
-        f"<select id='model-choice' data-put='model'>{options}</select>{span('model_help', 'p', 'class=hint')}</div></details>",
+        f"<select id='model-choice' data-put='model'>{options}</select>"
+        f"{span('model_help', 'p', 'class=hint')}</div></details>",
     )
 
 
@@ -122,7 +125,9 @@ def begin_again(path: str | None, language: str) -> tuple[str, None]:
     return (render.welcome() if path is None else render.working(language)), None
 
 
-def listen(path: str | None, model: str, language: str = "en", example: str = "") -> Iterator[tuple[str, Answer | None]]:
+def listen(
+    path: str | None, model: str, language: str = "en", example: str = ""
+) -> Iterator[tuple[str, Answer | None]]:
     """Answer on the page, step by step where the recording is long.
 
     Yields:
@@ -136,34 +141,24 @@ def listen(path: str | None, model: str, language: str = "en", example: str = ""
 
 
 def answers(path: str, model: str, meant: str = "") -> Iterator[Answer]:
-    """Compute a recording's answer, the timeline after every half minute of it.
+    """Compute a recording's answer, its timeline after every half minute.
 
     Args:
         path: of the recording.
         model: a name in the registry.
         meant: of an example, the emotion that its actor meant.
     """
-    name = Path(path).name
+    name, timeline, whole = Path(path).name, None, header_duration(path)
     try:
         heard = classifier(model)
-        blocks = stream_audio(path, TURN_SECONDS)
-        next(blocks)
-        if next(blocks, None) is None:
-            yield Answer(name, model, heard.predict(path), meant=meant)
-        else:
-            del blocks
-            yield from _answer_long(heard, path, Answer(name, model, whole=header_duration(path), done=False))
+        for timeline in iter_timeline(heard, path):
+            if timeline.seconds > TURN_SECONDS and timeline.segments:
+                yield Answer(name, model, timeline=timeline, whole=whole, done=False)
+        short = timeline.seconds <= TURN_SECONDS
+        prediction = timeline.prediction(heard) if timeline.seconds <= MAX_SECONDS else None
+        yield Answer(name, model, prediction, None if short else timeline, meant=meant)
     except (AudioError, ModelError) as error:
         yield Answer(name, model, refusal=str(error))
-
-
-def _answer_long(heard: EmotionClassifier, path: str, first: Answer) -> Iterator[Answer]:
-    latest = first
-    for timeline in iter_timeline(heard, path):
-        latest = Answer(first.name, first.model, timeline=timeline, whole=first.whole, done=False)
-        yield latest
-    prediction = heard.predict(path) if latest.timeline.seconds <= MAX_SECONDS else None
-    yield Answer(first.name, first.model, prediction, latest.timeline)
 
 
 def show(answer: Answer | None, language: str) -> str:
@@ -174,11 +169,8 @@ def show(answer: Answer | None, language: str) -> str:
         return render.refusal(refuse(answer.refusal, language))
     heard = classifier(answer.model)
     if not answer.done:
-        stop = (
-            "<button type='button' class='btn' data-action='press' data-press='stop-listening'>"
-            f"{text('stop', language)}</button>"
-        )
-        waiting = f"<div class='card stack'>{render.progress(answer.timeline.seconds, answer.whole, language)}<div>{stop}</div></div>"
+        bar = render.progress(answer.timeline.seconds, answer.whole, language)
+        waiting = f"<div class='card stack'>{bar}{render.stop_button('stop-listening', language)}</div>"
         if not answer.timeline.segments:
             return waiting
         return waiting + _call(answer, heard, language)

@@ -40,12 +40,15 @@ def lay_out(listen: Listen) -> None:
     """Add the screen; the browser sends each half second of sound as text."""
     gr.HTML(
         f"<div class='stack'>{span('live_lead', 'p', 'class=lead')}"
-        "<div class='cluster'><button type='button' class='btn main' id='live-button' data-action='live' data-t='start'>Start</button>"
+        "<div class='cluster'><button type='button' class='btn main' id='live-button' data-action='live' "
+        "data-t='start'>Start</button>"
         f"{span('live_words', 'p', 'id=live-words class=hint')}</div></div>",
         apply_default_css=False,
     )
     answer = gr.HTML(show(None, "en"), elem_id="live", apply_default_css=False)
-    sound = gr.Textbox("", label="piece of sound", visible="hidden", elem_id="live-sound", max_length=MOST_SOUND)
+    sound = gr.Textbox(
+        "", label="piece of sound", visible="hidden", elem_id="live-sound", max_length=MOST_SOUND
+    )
     forget = gr.Button("forget", visible="hidden", elem_id="live-forget")
     session = gr.State(time_to_live=2 * LIVE_SECONDS)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
@@ -57,13 +60,19 @@ def lay_out(listen: Listen) -> None:
         trigger_mode="multiple",
         **quiet,
     )
-    forget.click(lambda language: (show(None, language), None), listen.language, [answer, session], queue=False, **quiet)
-    listen.language.change(lambda language: show(None, language), listen.language, answer, queue=False, **quiet)
+    forget.click(
+        lambda language: (show(None, language), None),
+        listen.language,
+        [answer, session],
+        queue=False,
+        **quiet,
+    )
+    listen.language.change(
+        lambda language: show(None, language), listen.language, answer, queue=False, **quiet
+    )
 
 
-def follow_text(
-    sound: str, model: str, language: str, session: Session | None
-) -> tuple[str, Session | None]:
+def follow_text(sound: str, model: str, language: str, session: Session | None) -> tuple[str, Session | None]:
     """Answer to the latest piece of a microphone, a WAV file in base64."""
     if not sound:
         return show(session, language), session
@@ -88,7 +97,9 @@ def follow(
         return render.refusal(refuse(str(error), language)), session
     shares = session.stream.probabilities
     label = max(shares, key=shares.get) if shares else ""
-    session.ribbon = [*session.ribbon, (label, bool(shares) and shares[label] >= heard.threshold)][-RIBBON_STEPS:]
+    session.ribbon = [*session.ribbon, (label, bool(shares) and shares[label] >= heard.threshold)][
+        -RIBBON_STEPS:
+    ]
     return show(session, language, model, heard.threshold), session
 
 
@@ -101,12 +112,20 @@ def show(session: Session | None, language: str, model: str = "", threshold: flo
         doubt = 0.0 if sure else min(1.0, (threshold - shares[label]) / 0.15)
         name = emotion_name(label, language)
         title = render.bold("sounds", name, language) if sure else text("not_sure", language)
-        how = text("share", language, share=f"{100 * shares[label]:.0f}") if sure else text("perhaps", language, emotion=name)
+        how = (
+            text("share", language, share=f"{100 * shares[label]:.0f}")
+            if sure
+            else text("perhaps", language, emotion=name)
+        )
         face = draw_face(shares, 260, doubt, text("face_of", language, emotion=name))
         note = text("live_note", language, milliseconds=f"{session.stream.milliseconds[-1]:.0f}", model=model)
     else:
         title = text("live_silence" if session else "live_ready", language)
-        how, face, note = "\N{NO-BREAK SPACE}", draw_face({}, 260, 0.0, text("face_waiting", language)), text("live_idle", language)
+        how, face, note = (
+            "\N{NO-BREAK SPACE}",
+            draw_face({}, 260, 0.0, text("face_waiting", language)),
+            text("live_idle", language),
+        )
     steps = session.ribbon if session else []
     ribbon = "".join(
         f"<i class='{emotion_class(each) if each else ''}{'' if sure_then else ' pale'}'></i>"
@@ -115,7 +134,8 @@ def show(session: Session | None, language: str, model: str = "", threshold: flo
     top = sorted(shares.items(), key=lambda pair: -pair[1])[: render.TOP_ROWS] if shares else []
     return (
         f"<div class='card' id='live-card' data-live='{next(_count)}'><div class='live-face'>{face}</div>"
-        f"<div><div class='live-verdict {emotion_class(label) if label else ''}'><h2 class='label' data-label='{escape(label)}'>{title}</h2><p class='how'>{escape(how)}</p></div>"
+        f"<div><div class='live-verdict {emotion_class(label) if label else ''}'><h2 class='label' "
+        f"data-label='{escape(label)}'>{title}</h2><p class='how'>{escape(how)}</p></div>"
         f"<ul class='rows live-rows' style='min-height:102px'>{render.bars(dict(top), language)}</ul>"
         f"<div class='ribbon' role='img' aria-label='{text('ribbon', language)}'>{ribbon}</div>"
         f"<p class='note'>{escape(note)}</p></div></div>"

@@ -9,7 +9,7 @@ import gradio as gr
 
 from speech_emotion import ModelError
 from speech_emotion.inference.batch import classify_files, is_recording, to_csv
-from speech_emotion.inference.timeline import NOT_SURE
+from speech_emotion.inference.prediction import NOT_SURE
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
 from speech_emotion.ui.page import emotion_class, icon, label
@@ -34,7 +34,9 @@ def lay_out(listen: Listen) -> None:
     listen.language.change(show, [rows, listen.language], state, queue=False, **quiet)
 
 
-def classify(paths: list[str] | list[Path], model: str, language: str = "en") -> Iterator[tuple[str, list[dict]]]:
+def classify(
+    paths: list[str] | list[Path], model: str, language: str = "en"
+) -> Iterator[tuple[str, list[dict]]]:
     """Render a table that grows by a row with each recording; other files of a folder are passed over."""
     named = [path for path in map(Path, paths or []) if is_recording(path)]
     files = [(path.name, path) for path in named or map(Path, paths or [])]
@@ -59,8 +61,9 @@ def show(rows: list[dict] | None, language: str, whole: int | None = None) -> st
     if rows is None:
         return ""
     if whole is not None:
-        stop = f"<div><button type='button' class='btn' data-action='press' data-press='batch-stop'>{escape(text('stop', language))}</button></div>"
-        return f"<div class='stack'>{render.count_progress(len(rows), whole, language)}{stop}{_table(rows, language) if rows else ''}</div>"
+        bar = render.count_progress(len(rows), whole, language)
+        stop, table = render.stop_button("batch-stop", language), _table(rows, language) if rows else ""
+        return f"<div class='stack'>{bar}{stop}{table}</div>"
     heard = [row for row in rows if row["emotion"]]
     counts = Counter(row["emotion"] if row["sure"] else NOT_SURE for row in heard)
     shares = {name: count / len(heard) for name, count in counts.most_common()}
@@ -70,7 +73,8 @@ def show(rows: list[dict] | None, language: str, whole: int | None = None) -> st
     card = (
         f"<div class='card stack' data-say='{escape(note)}'><p class='note batch-note'>{escape(note)}</p>"
         f"<ul class='rows'>{render.bars(shares, language)}</ul><div class='cluster downloads'>"
-        f"{render.saving('save_csv', 'emotions.csv', 'text/csv', to_csv(rows), language, main=True)}</div></div>"
+        f"{render.saving('save_csv', 'emotions.csv', 'text/csv', to_csv(rows), language, main=True)}</div>"
+        "</div>"
     )
     return f"<div class='stack'>{card}{_filters(counts, bad, language)}{_table(rows, language)}</div>"
 
@@ -78,8 +82,10 @@ def show(rows: list[dict] | None, language: str, whole: int | None = None) -> st
 def _dropzone() -> str:
     return (
         f"<div class='dropzone'>{span('files_lead', 'p', 'class=lead')}<div class='cluster'>"
-        f"<button type='button' class='btn main' data-action='upload' data-input='files-input'>{span('choose_files')}</button>"
-        f"<button type='button' class='btn' data-action='upload' data-input='folder-input'>{span('choose_folder')}</button></div>"
+        "<button type='button' class='btn main' data-action='upload' data-input='files-input'>"
+        f"{span('choose_files')}</button>"
+        "<button type='button' class='btn' data-action='upload' data-input='folder-input'>"
+        f"{span('choose_folder')}</button></div>"
         f"{span('files_limit', 'p', 'class=hint')}"
         f"<input type='file' id='files-input' data-many multiple hidden {label('choose_files')}>"
         f"<input type='file' id='folder-input' data-many webkitdirectory hidden {label('choose_folder')}>"
@@ -89,25 +95,31 @@ def _dropzone() -> str:
 
 def _filters(counts: Counter, bad: int, language: str) -> str:
     options = "".join(
-        f"<option value='{escape(name, quote=True)}'>{escape(emotion_name(name, language))} ({count})</option>"
+        f"<option value='{escape(name, quote=True)}'>{escape(emotion_name(name, language))} "
+        f"({count})</option>"
         for name, count in counts.most_common()
     )
     options += f"<option value='none'>{escape(text('no_answer', language))} ({bad})</option>" if bad else ""
     return (
-        f"<div class='filters'><input type='search' id='batch-search' aria-label='{escape(text('search', language))}' "
-        f"placeholder='{escape(text('search', language))}'><select id='batch-filter' aria-label='{escape(text('filter', language))}'>"
-        f"<option value=''>{escape(text('every_row', language))}</option>{options}</select><span class='note' id='batch-shown'></span></div>"
+        "<div class='filters'><input type='search' id='batch-search' "
+        f"aria-label='{escape(text('search', language))}' "
+        f"placeholder='{escape(text('search', language))}'><select id='batch-filter' "
+        f"aria-label='{escape(text('filter', language))}'>"
+        f"<option value=''>{escape(text('every_row', language))}</option>{options}</select><span "
+        "class='note' id='batch-shown'></span></div>"
     )
 
 
 def _table(rows: list[dict], language: str) -> str:
     heads = "".join(
-        f"<th scope='col'><button type='button' class='btn small' data-action='sort'>{escape(text(f'column_{name}', language))}</button></th>"
+        "<th scope='col'><button type='button' class='btn small' data-action='sort'>"
+        f"{escape(text(f'column_{name}', language))}</button></th>"
         for name in COLUMNS
     )
     body = "".join(_row(row, language) for row in rows)
     return (
-        f"<div class='table-scroll' id='batch-table' tabindex='0' role='group' aria-label='{escape(text('nav_files', language))}'><table>"
+        "<div class='table-scroll' id='batch-table' tabindex='0' role='group' "
+        f"aria-label='{escape(text('nav_files', language))}'><table>"
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -122,7 +134,11 @@ def _row(row: dict, language: str) -> str:
         kind = row["emotion"] if row["sure"] else NOT_SURE
         degree = f"{100 * row['confidence']:.0f} %"
         said = escape(emotion_name(row["emotion"], language))
-        said = f"{said} {degree}" if row["sure"] else f"{escape(emotion_name(NOT_SURE, language))} ({said} {degree})"
+        said = (
+            f"{said} {degree}"
+            if row["sure"]
+            else f"{escape(emotion_name(NOT_SURE, language))} ({said} {degree})"
+        )
         cell = f"<span class='cell-emotion {emotion_class(kind)}'>{icon(kind, little=True)}{said}</span>"
         order = f"{kind} {1 - row['confidence']:.4f}"
         length = f"{row['seconds']:.1f} s"
@@ -130,6 +146,8 @@ def _row(row: dict, language: str) -> str:
         kind, order, length = "none", "~", "–"
         cell = f"<span class='why'>{escape(refuse(row['error'], language))}</span>"
     return (
-        f"<tr data-kind='{escape(kind, quote=True)}'><td data-value='{name}'>{hear}<span class='file'>{name}</span></td>"
-        f"<td data-value='{escape(order, quote=True)}'>{cell}</td><td data-value='{row['seconds'] or 0}'>{length}</td></tr>"
+        f"<tr data-kind='{escape(kind, quote=True)}'><td data-value='{name}'>{hear}<span class='file'>"
+        f"{name}</span></td>"
+        f"<td data-value='{escape(order, quote=True)}'>{cell}</td><td data-value='{row['seconds'] or 0}'>"
+        f"{length}</td></tr>"
     )

@@ -18,7 +18,10 @@ SCREENS = {  # by the name in the address: its panel, and the hidden button that
     "about": ("screen-about", "about-open"),
     "programs": ("screen-programs", ""),
 }
-PLAY = "<svg class='triangle' viewBox='0 0 24 24' aria-hidden='true'><path d='M7 4l13 8-13 8z' fill='currentColor'/></svg>"
+PLAY = (
+    "<svg class='triangle' viewBox='0 0 24 24' aria-hidden='true'>"
+    "<path d='M7 4l13 8-13 8z' fill='currentColor'/></svg>"
+)
 PAUSE = (
     "<svg class='bars' viewBox='0 0 24 24' aria-hidden='true'>"
     "<path d='M6 4h4v16H6zM14 4h4v16h-4z' fill='currentColor'/></svg>"
@@ -64,7 +67,8 @@ def header() -> str:
     )
     return (
         f"{draw_icons()}<header class='masthead'>{span('title', 'h1')}<div class='tools'>{languages}"
-        f"<button type='button' class='tool' data-action='theme' {label('theme')}>{MOON}</button></div></header>"
+        f"<button type='button' class='tool' data-action='theme' {label('theme')}>{MOON}</button></div>"
+        "</header>"
         f"<nav aria-label='{escape(TEXTS['en']['screens'])}' data-t-label='screens'>"
         f"<div class='tabs' role='tablist' id='screens' {label('screens')}>{tabs}</div></nav>"
         "<div id='said' class='visually-hidden' role='status' aria-live='polite'></div>"
@@ -104,7 +108,7 @@ def emotion_class(emotion: str) -> str:
 
 
 def recorder(target: str, below: str = "") -> str:
-    """Render a round Record button that feeds a hidden file input, with a line of words and what goes below."""
+    """Render a round Record button that feeds a hidden file input, a line of words, and what goes below."""
     name = "recorder-card" if target == "voice" else f"{target}-recorder"
     word = span("record", attributes="class='dot-word' aria-hidden='true'")
     return (
@@ -121,15 +125,17 @@ def player() -> str:
     """Render the player of the visitor's own recording, which never leaves the browser to be played."""
     return (
         "<div id='player-bar' hidden>"
-        f"<button type='button' id='player-button' data-action='playpause' {label('play')}>{PLAY}{PAUSE}</button>"
+        f"<button type='button' id='player-button' data-action='playpause' {label('play')}>"
+        f"{PLAY}{PAUSE}</button>"
         "<span id='player-name'></span>"
         "<span class='seek'><svg id='player-wave' viewBox='0 0 360 32' preserveAspectRatio='none' "
         "aria-hidden='true'></svg>"
-        f"<input type='range' id='player-seek' min='0' max='1' step='0.01' value='0' {label('position')}></span>"
+        f"<input type='range' id='player-seek' min='0' max='1' step='0.01' value='0' {label('position')}>"
+        "</span>"
         "<span id='player-time'>0:00</span>"
         f"<button type='button' class='btn small' data-action='again'>{span('record_again')}</button>"
-        f"<button type='button' class='btn small' data-action='upload' data-input='upload-input'>{span('upload_another')}</button>"
+        "<button type='button' class='btn small' data-action='upload' data-input='upload-input'>"
+        f"{span('upload_another')}</button>"
         f"<button type='button' class='btn small' data-action='clear'>{span('clear')}</button>"
         "<span id='player-now'></span><audio id='player' preload='metadata'></audio></div>"
     )
-

@@ -18,19 +18,23 @@ NEAR, CLOSE = 0.5, 0.2  # from these probabilities of the chosen emotion on it c
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its recorder; the model is the first screen's."""
     emotions = "".join(
-        f"<button type='button' class='chip' data-action='practice' data-value='{label}' aria-pressed='{str(label == 'happy').lower()}'>"
+        f"<button type='button' class='chip' data-action='practice' data-value='{label}' "
+        f"aria-pressed='{str(label == 'happy').lower()}'>"
         f"{icon(label)}{span(f'emotion_{label}')}</button>"
         for label in SCHEMES["core8"]
     )
     with gr.Column(elem_id="practice-grid"):
         gr.HTML(
-            f"<div class='stack'>{span('practice_lead', 'p', 'class=lead')}<h2 class='visually-hidden'>{span('nav_practice')}</h2>"
+            f"<div class='stack'>{span('practice_lead', 'p', 'class=lead')}<h2 class='visually-hidden'>"
+            f"{span('nav_practice')}</h2>"
             f"<div class='cluster' role='group'>{emotions}</div></div>",
             apply_default_css=False,
         )
         line = gr.HTML(sentence("en", 0), elem_id="practice-sentence", apply_default_css=False)
         gr.HTML(recorder("practice-voice"), apply_default_css=False)
-        answer = gr.HTML("<div data-answer-of='practice-voice'></div>", elem_id="practice", apply_default_css=False)
+        answer = gr.HTML(
+            "<div data-answer-of='practice-voice'></div>", elem_id="practice", apply_default_css=False
+        )
     target = gr.Textbox("happy", label="chosen emotion", visible="hidden", elem_id="practice-target")
     voice = gr.UploadButton("practice-voice", visible="hidden", type="filepath")
     another = gr.Button("another", visible="hidden", elem_id="practice-another")
@@ -84,16 +88,26 @@ def show(kept: tuple[str, Prediction | None, str] | None, language: str) -> str:
     share = prediction.probabilities.get(target, 0.0)
     name = emotion_name(target, language)
     top = max(prediction.probabilities, key=prediction.probabilities.get)
-    key = "practice_hit" if top == target and share >= NEAR else "practice_near" if share >= CLOSE else "practice_far"
+    key = (
+        "practice_hit"
+        if top == target and share >= NEAR
+        else "practice_near"
+        if share >= CLOSE
+        else "practice_far"
+    )
     said = text(key, language, emotion=name, share=f"{100 * share:.0f}")
     taken = "" if top == target else text("practice_taken", language, emotion=emotion_name(top, language))
     known = PHRASES[language]["emotions"].get(target, {}).get("sounds_like", "")
-    order = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)[: render.TOP_ROWS]
+    order = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)[
+        : render.TOP_ROWS
+    ]
     shown = {label: prediction.probabilities[label] for label in dict.fromkeys([target, *order])}
     return (
-        f"<div data-answer-of='practice-voice'><article class='card stack' lang='{language}' data-say='{escape(said, quote=True)}'>"
+        f"<div data-answer-of='practice-voice'><article class='card stack' lang='{language}' "
+        f"data-say='{escape(said, quote=True)}'>"
         f"<div class='verdict'><div class='face'>{render.face(prediction, language)}</div>"
-        f"<div class='{emotion_class(target)}'><h2 class='label'>{escape(said)}</h2><p class='how'>{escape(taken)}</p></div></div>"
+        f"<div class='{emotion_class(target)}'><h2 class='label'>{escape(said)}</h2><p class='how'>"
+        f"{escape(taken)}</p></div></div>"
         f"<ul class='rows'>{render.bars(shown, language)}</ul><p>{escape(known)}</p>"
         f"<p class='note'>{escape(text('practice_care', language))}</p></article></div>"
     )

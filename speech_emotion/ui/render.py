@@ -2,7 +2,7 @@
 
 from html import escape
 
-from speech_emotion.inference.classifier import Prediction
+from speech_emotion.inference.prediction import Prediction
 from speech_emotion.ui.avatar import draw_face
 from speech_emotion.ui.page import emotion_class, icon
 from speech_emotion.ui.wording import Advice, emotion_name, span, text
@@ -58,19 +58,23 @@ def answer_card(
     rest = {label: prediction.probabilities[label] for label in order[TOP_ROWS:]}
     unfold = escape(text("details" if rest else "details_only", language, count=len(order)))
     details = "".join(
-        f"<dt>{escape(text(key, language))}</dt><dd>{escape(value)}</dd>" for key, value in facts.items() if value
+        f"<dt>{escape(text(key, language))}</dt><dd>{escape(value)}</dd>"
+        for key, value in facts.items()
+        if value
     )
     also = "".join(f"<p>{escape(each)}</p>" for each in (advice.second, advice.confusion) if each)
     also = also or f"<p>{escape(text('nothing_close', language))}</p>"
     suggestions = "".join(f"<li>{escape(each)}</li>" for each in advice.suggestions)
     may = f"<p class='may'>{escape(advice.may_express)}</p>" if advice.may_express else ""
     if meant:
-        may = f"<p class='may meant'>{escape(text('meant', language, emotion=emotion_name(meant, language)))}</p>{may}"
+        words = text("meant", language, emotion=emotion_name(meant, language))
+        may = f"<p class='may meant'>{escape(words)}</p>{may}"
     return (
         f"<article class='card answer' lang='{language}' data-say='{escape(said, quote=True)}'>"
         f"<div class='verdict'><div class='face'>{face(prediction, language)}</div>"
         f"<div><h2 class='label {emotion_class(prediction.label)}' data-label='{escape(prediction.label)}' "
-        f"data-sure='{str(prediction.sure).lower()}'>{title}</h2><p class='how'>{escape(how)}</p></div>{may}</div>"
+        f"data-sure='{str(prediction.sure).lower()}'>{title}</h2><p class='how'>{escape(how)}</p></div>"
+        f"{may}</div>"
         f"<ul class='rows'>{bars(shown, language)}</ul>"
         f"<details class='all'><summary>{unfold}</summary><ul class='rows'>{bars(rest, language)}</ul>"
         f"<p class='note'>{escape(advice.sounds_like)}</p><dl class='facts'>{details}</dl></details>"
@@ -78,7 +82,8 @@ def answer_card(
         f"<div><h3>{escape(text('could_also', language))}</h3>{also}</div>"
         f"<div><h3>{escape(text('you_could', language))}</h3><ul>{suggestions}</ul></div></div>"
         f"<p class='care'>{escape(advice.caution)} {escape(text('often_wrong', language))} "
-        f"<a href='#about' data-action='screen' data-screen='about'>{escape(text('how_often', language))}</a></p>"
+        f"<a href='#about' data-action='screen' data-screen='about'>{escape(text('how_often', language))}</a>"
+        "</p>"
         "</article>"
     )
 
@@ -89,6 +94,8 @@ def headline(prediction: Prediction, language: str) -> tuple[str, str]:
     if prediction.sure:
         degree = "how_sure" if prediction.confidence >= 0.8 else "how_fairly"
         return bold("sounds", name, language), text(degree, language, share=share)
+    if prediction.mixed:
+        return escape(text("mixed_title", language)), text("mixed_how", language)
     others = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)[1:2]
     if others and prediction.probabilities[others[0]] >= UNSURE_NAMES:
         other = emotion_name(others[0], language)
@@ -135,13 +142,26 @@ def progress(seconds: float, stated: float | None, language: str) -> str:
     value = f" max='{stated:.1f}' value='{min(seconds, stated):.1f}'" if stated else ""
     key = "heard_of" if stated else "heard"
     words = text(key, language, done=clock(seconds), whole=clock(stated or 0))
-    return f"<div class='progress'><progress{value} aria-label='{escape(words)}'></progress><p class='note'>{escape(words)}</p></div>"
+    return _progress(value, words)
 
 
 def count_progress(done: int, whole: int, language: str) -> str:
     """Render how many of so many recordings are done."""
-    words = escape(text("done_of", language, done=done, whole=whole))
-    return f"<div class='progress'><progress max='{whole}' value='{done}' aria-label='{words}'></progress><p class='note'>{words}</p></div>"
+    return _progress(f" max='{whole}' value='{done}'", text("done_of", language, done=done, whole=whole))
+
+
+def _progress(value: str, words: str) -> str:
+    words = escape(words)
+    return (
+        f"<div class='progress'><progress{value} aria-label='{words}'></progress>"
+        f"<p class='note'>{words}</p></div>"
+    )
+
+
+def stop_button(press: str, language: str) -> str:
+    """Render a button that stops what is under way, by pressing a hidden button of Gradio."""
+    words, attributes = escape(text("stop", language)), f"data-action='press' data-press='{press}'"
+    return f"<div><button type='button' class='btn' {attributes}>{words}</button></div>"
 
 
 def saving(key: str, name: str, mime: str, content: str, language: str, main: bool = False) -> str:
@@ -162,4 +182,3 @@ def bold(key: str, name: str, language: str) -> str:
 
 def _plain(html: str) -> str:
     return html.replace("<b>", "").replace("</b>", "")
-

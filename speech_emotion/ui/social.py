@@ -1,6 +1,6 @@
 """The page's head before any script runs: its own title, description, picture and icon for shared links.
 
-Gradio's template names Gradio there. Its tags are replaced in the template's source, once, when the app starts.
+Gradio's template names Gradio there. Its tags are replaced in the template's source when the app starts.
 """
 
 import re

@@ -1,10 +1,11 @@
 """Every word that a visitor reads, in every language, and the advice for a conversation.
 
 The texts are in `phrases/`, one JSON file per language. A copy of `en.json` with translated texts adds a
-language. `labels` are buttons and headings, `page` holds whole sentences, `refusals` say why a recording has no
-answer, and `sentences` are filled by name: {emotion} and {other} with the `name` of an emotion, {share} with a
-whole number of percent. What a voice often sounds like follows reviews of vocal expression: Juslin and Laukka
-(2003), Scherer (2003), and for positive emotions Kamiloğlu, Fischer and Sauter (2020).
+language. `labels` are buttons and headings, `page` holds whole sentences, `refusals` say why a recording has
+no answer, `practice` has lines to say, and `sentences` are filled by name: {emotion} and {other} with the
+`name` of an emotion, {share} with a whole number of percent. What a voice often sounds like follows reviews
+of vocal expression: Juslin and Laukka (2003), Scherer (2003), and for positive emotions Kamiloğlu, Fischer
+and Sauter (2020).
 
 Nothing here says what a person feels: a sentence is about a voice, about what it may express and how often
 the model is wrong, and a suggestion is something to say or ask.
@@ -16,8 +17,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from speech_emotion.inference.classifier import Prediction
-from speech_emotion.inference.timeline import NOT_SURE
+from speech_emotion.inference.prediction import NOT_SURE, Prediction
 
 SURE_CONFIDENCE = 0.8  # from here on "sure", below it "fairly sure"
 LEAST_CONFUSED_SHARE = 0.1  # of an answer's test clips, for a confusion to be worth a sentence
@@ -35,7 +35,7 @@ TEXTS = {
     for code, phrases in PHRASES.items()
 }
 
-# What the library's sentences are about, in the order in which they are tried; `refusals` has each in plain words.
+# Patterns that tell what the library's sentences are about, in the order in which they are tried.
 REFUSALS = {
     "silent": r"only silence|silent",
     "short": r"at least [\d.]+ s|too short",

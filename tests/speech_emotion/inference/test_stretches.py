@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from speech_emotion.inference.classifier import Prediction
+from speech_emotion.inference.prediction import Segment
 from speech_emotion.inference.stretches import find_stretches, smooth
-from speech_emotion.inference.timeline import Segment
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 
@@ -23,9 +22,7 @@ def make_call(angry: list[tuple[float, float]], seconds: float = 600.0, seed: in
         rest = rng.dirichlet(np.ones(3)) * (1 - share)
         shares = dict(zip(LABELS, [share, *rest], strict=True))
         label = max(shares, key=shares.get)
-        segments.append(
-            Segment(at, at + length, Prediction(label, shares, length, shares[label] >= 0.55, "test"))
-        )
+        segments.append(Segment(at, at + length, label, shares, shares[label] >= 0.55))
         at += length + rng.uniform(0.2, 1.0)
         customer = not customer
     return segments

@@ -22,7 +22,9 @@ def numbers(probabilities: dict[str, float]) -> np.ndarray:
 
 
 def test_every_emotion_of_every_scheme_has_a_pose_in_its_colour():
-    assert set(POSES) - {NOT_SURE} == set(EMOTIONS) >= {label for labels in SCHEMES.values() for label in labels}
+    assert (
+        set(POSES) - {NOT_SURE} == set(EMOTIONS) >= {label for labels in SCHEMES.values() for label in labels}
+    )
     for label, colour in EMOTIONS.items():
         assert astuple(blend({label: 1.0}))[:3] == pytest.approx(to_rgb(colour))
 

@@ -93,7 +93,7 @@ def test_placeholders_are_those_that_are_filled():
         "caution": set(),
     }
     for key in ("headings", "emotions", "ask", "practice"):
-        assert not any("{" in text or "}" in text for _, text in texts(PHRASES["en"][key]))
+        assert not any("{" in words or "}" in words for _, words in texts(PHRASES["en"][key]))
 
 
 @each_language
@@ -116,20 +116,20 @@ def test_a_file_has_no_key_twice_and_no_empty_or_ragged_text(language):
 
     file = ROOT / "speech_emotion" / "ui" / "phrases" / f"{language}.json"
     phrases = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=unique)
-    for path, text in texts(phrases):
-        assert text and text == text.strip() and "  " not in text and '"' not in text, path
+    for path, words in texts(phrases):
+        assert words and words == words.strip() and "  " not in words and '"' not in words, path
         single = path == "/language" or path.startswith(("/headings", "/labels")) or path.endswith("/name")
-        assert text.endswith((".", "?")) != single, path
+        assert words.endswith((".", "?")) != single, path
 
 
 @each_language
 def test_no_phrase_judges_commands_or_says_what_somebody_feels(language):
-    for path, text in texts(PHRASES[language]):
+    for path, words in texts(PHRASES[language]):
         for word in FORBIDDEN:
             # That a voice does not tell how somebody feels has to name what it does not tell; and "you do
             # not have to" is the opposite of a command.
             allowed = path == "/sentences/caution" and word in ("feels", "fühlt")
-            assert allowed or word not in text.lower().replace("you do not have to", ""), f"{path}: {word}"
+            assert allowed or word not in words.lower().replace("you do not have to", ""), f"{path}: {word}"
 
 
 @pytest.mark.parametrize("language", HEDGES)
@@ -284,7 +284,11 @@ def test_every_text_is_used_and_every_text_that_is_used_is_there():
     code = "\n".join(path.read_text() for path in [*UI.glob("*.py"), *UI.glob("static/*.js")])
     keys = set(PHRASES["en"]["labels"]) | set(PHRASES["en"]["page"])
     families = ("takes_", "gives_", "nav_", "zoom_", "lane_", "column_", "examples_", "sound_", "microphone_")
-    unused = {key for key in keys if f'"{key}"' not in code and f"'{key}'" not in code and not key.startswith(families)}
+    unused = {
+        key
+        for key in keys
+        if f'"{key}"' not in code and f"'{key}'" not in code and not key.startswith(families)
+    }
     assert not unused - {"live_words"}
     asked = set(re.findall(r'(?:text|span|label|say|this\.say)\(\s*"([a-z_]+)"', code))
     assert asked - {"caution"} <= set(TEXTS["en"])
