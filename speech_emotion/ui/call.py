@@ -117,7 +117,7 @@ def page(
         f"<div class='cluster'>{zoom}</div></div>"
         "<div class='scroll' id='timeline' tabindex='0' role='group' "
         f"aria-label='{escape(text('timeline', language))}'><div class='whole'>"
-        f"{rows}<div class='playhead' aria-hidden='true'></div><div class='axis' aria-hidden='true'></div>"
+        f"{rows}<div class='playhead' aria-hidden='true' hidden></div><div class='axis' aria-hidden='true'></div>"
         "</div></div>"
         f"<p class='hint'>{escape(text('timeline_hint', language))}</p>"
         f"<div class='two'><div>{moments}</div>"

@@ -318,6 +318,7 @@
     one("#player-name").textContent = name || file.name;
     one("#screen-listen").classList.add("has-recording");
     put("example", name && file.example ? file.example : "");
+    callState.emotion = null;
     showAnswer(waiting());
     scrollTo = "#answer";
     drawWave(file);
@@ -346,8 +347,8 @@
     one("#recorder-card .recorder-words").classList.remove("alarm");
     press("forget");
     scrollTo = null;
+    window.scrollTo({ top: 0 });
     if (again) recorder("voice").start();
-    else if (narrow()) window.scrollTo({ top: 0 });
   }
 
   function pause() {
@@ -436,11 +437,12 @@
   }
 
   // ---------------------------------------------------------------------------------- a call's timeline
-  const callState = { emotion: null, zoom: 1 };
+  const callState = { emotion: null };
 
   function lightSegment(seconds, playing) {
     for (const call of all(".call")) {
       const head = one(".playhead", call);
+      if (head) head.hidden = !seconds;
       if (head) head.style.left = `${(100 * seconds) / Number(call.dataset.seconds)}%`;
       for (const segment of all(".segment", call)) {
         const lit = playing && seconds >= Number(segment.dataset.start) && seconds < Number(segment.dataset.end);
@@ -468,7 +470,6 @@
   }
 
   function showCurve(call, emotion) {
-    callState.emotion = emotion;
     for (const each of all("[data-curve-of]", call)) each.hidden = each.dataset.curveOf !== emotion;
     for (const each of all("g[data-curve-of]", call)) each.style.display = each.dataset.curveOf === emotion ? "" : "none";
     for (const each of all("[data-curve]", call)) each.setAttribute("aria-pressed", each.dataset.curve === emotion);
@@ -714,7 +715,10 @@
       else player.pause();
     },
     play: (button) => play(Number(button.dataset.start), Number(button.dataset.end) || null),
-    curve: (button) => showCurve(button.closest(".call"), button.dataset.curve),
+    curve: (button) => {
+      callState.emotion = button.dataset.curve; // stays chosen while more of the recording arrives
+      showCurve(button.closest(".call"), button.dataset.curve);
+    },
     zoom: (button) => zoomBy(button.closest(".call"), button.dataset.zoom),
     save,
     screen: (button) => openScreen(button.dataset.screen),

@@ -48,7 +48,8 @@ def test_a_drawing_does_not_jump_when_the_probabilities_creep(other):
         drawing = draw_face({other: share, "neutral": 1 - share}).partition("<g ")[2]
         return [float(part) for part in NUMBER.findall(COLOUR.sub("", drawing))]
 
-    frames = [coordinates(step / 200) for step in range(201)]
+    # A second emotion takes over within a fifth of the range, so a creeping step is that much smaller.
+    frames = [coordinates(step / 600) for step in range(601)]
     assert len({len(frame) for frame in frames}) == 1
     assert np.abs(np.diff(frames, axis=0)).max() < 4  # of a drawing 220 wide
 
