@@ -12,6 +12,8 @@ from conftest import ROOT, pause, speak, write_wav
 from entrances import served
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+pytestmark = pytest.mark.serial
+
 CHROMIUM = shutil.which("chromium")
 AXE = ROOT / "tests" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS = 1000

@@ -3,7 +3,6 @@
 import base64
 import re
 from html import escape
-from pathlib import Path
 
 import gradio as gr
 
@@ -69,7 +68,7 @@ def show_figures(model: str, language: str) -> str:
 def show_card(model: str) -> str:
     """Return a model's card as Markdown that carries its pictures."""
     try:
-        folder = Path(classifier(model).model.name_or_path)
+        folder = classifier(model).folder
     except ModelError as error:
         return str(error)
     card = folder / "README.md"

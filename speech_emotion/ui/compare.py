@@ -63,7 +63,7 @@ def compare(path: str | None, language: str = "en") -> Iterator[str]:
         else:
             costs[name] = text(
                 "cost", language, milliseconds=f"{milliseconds:.0f}", engine=predictions[name].engine,
-                parameters=f"{heard.model.num_parameters() / 1e6:.1f}",
+                parameters=f"{heard.parameters / 1e6:.1f}",
             )  # fmt: skip
         yield render_table(predictions, costs, language)
 

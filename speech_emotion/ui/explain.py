@@ -101,8 +101,8 @@ def draw(
         f"<div class='zero'></div>{moments}</div>"
         f"<h3>{escape(text('mel', language))}</h3><div class='part'><img class='mel' "
         f"alt='{escape(text('mel_alt', language), quote=True)}' src='{mel_picture(audio)}'></div>"
-        "<div class='playhead' aria-hidden='true' hidden></div><div class='axis' aria-hidden='true'></div></div>"
-        "</div>"
+        "<div class='playhead' aria-hidden='true' hidden></div>"
+        "<div class='axis' aria-hidden='true'></div></div></div>"
         f"<p class='hint'>{escape(text('explain_how', language))}</p></div>"
     )
 

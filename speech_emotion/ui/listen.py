@@ -6,10 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from speech_emotion import AudioError, EmotionClassifier, Prediction
+from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction
 from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
 from speech_emotion.inference.timeline import Timeline, iter_timeline
-from speech_emotion.models.loading import ModelError
 from speech_emotion.ui import call, examples, render
 from speech_emotion.ui.page import label, player, recorder
 from speech_emotion.ui.registry import classifier, serving

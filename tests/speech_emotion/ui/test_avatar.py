@@ -49,7 +49,7 @@ def test_a_drawing_does_not_jump_when_the_probabilities_creep(other):
         return [float(part) for part in NUMBER.findall(COLOUR.sub("", drawing))]
 
     # A second emotion takes over within a fifth of the range, so a creeping step is that much smaller.
-    frames = [coordinates(step / 600) for step in range(601)]
+    frames = [coordinates(step / 300) for step in range(301)]
     assert len({len(frame) for frame in frames}) == 1
     assert np.abs(np.diff(frames, axis=0)).max() < 4  # of a drawing 220 wide
 
