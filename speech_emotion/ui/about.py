@@ -12,6 +12,7 @@ from speech_emotion.ui.registry import classifier
 from speech_emotion.ui.wording import refuse, span, text
 
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([\w.-]+\.png)\)")
+EMPTY_HEAD = re.compile(r"^\|\s*\|(?=[^\n]*\n\|[ :|-]+$)", re.MULTILINE)  # a table without a first heading
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
@@ -81,4 +82,5 @@ def show_card(model: str) -> str:
             return match[1]
         return f"![{match[1]}](data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()})"
 
-    return PICTURE.sub(carry, FRONT_MATTER.sub("", card.read_text("utf-8", errors="replace")))
+    text_of_card = FRONT_MATTER.sub("", card.read_text("utf-8", errors="replace"))
+    return PICTURE.sub(carry, EMPTY_HEAD.sub("| of |", text_of_card))

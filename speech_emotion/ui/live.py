@@ -11,6 +11,7 @@ import gradio as gr
 from speech_emotion import AudioError, ModelError
 from speech_emotion.audio.decoding import decode_audio
 from speech_emotion.inference.streaming import StreamingClassifier
+from speech_emotion.models.folder import Threshold, is_sure
 from speech_emotion.ui import render
 from speech_emotion.ui.avatar import draw_face
 from speech_emotion.ui.listen import Listen
@@ -18,6 +19,7 @@ from speech_emotion.ui.page import LIVE_SECONDS, emotion_class
 from speech_emotion.ui.registry import classifier
 from speech_emotion.ui.wording import emotion_name, refuse, span, text
 
+UNSURE_WIDTH = 0.15  # this much below the threshold the face is wholly that of not being sure
 RIBBON_STEPS = 60  # half seconds that the ribbon shows
 MOST_SOUND = 1_500_000  # characters of one piece: some eight seconds at 48 kHz
 _count = itertools.count()
@@ -97,19 +99,21 @@ def follow(
         return render.refusal(refuse(str(error), language)), session
     shares = session.stream.probabilities
     label = max(shares, key=shares.get) if shares else ""
-    session.ribbon = [*session.ribbon, (label, bool(shares) and shares[label] >= heard.threshold)][
-        -RIBBON_STEPS:
-    ]
+    session.ribbon = [
+        *session.ribbon,
+        (label, bool(shares) and is_sure(heard.threshold, label, shares[label])),
+    ][-RIBBON_STEPS:]
     return show(session, language, model, heard.threshold), session
 
 
-def show(session: Session | None, language: str, model: str = "", threshold: float = 0.0) -> str:
+def show(session: Session | None, language: str, model: str = "", threshold: Threshold = 0.0) -> str:
     """Render the present emotion with a large face, and the last half minute as a ribbon."""
     shares = session.stream.probabilities if session else None
     label = max(shares, key=shares.get) if shares else ""
     if label:
-        sure = shares[label] >= threshold
-        doubt = 0.0 if sure else min(1.0, (threshold - shares[label]) / 0.15)
+        sure = is_sure(threshold, label, shares[label])
+        least = threshold[label] if isinstance(threshold, dict) else threshold
+        doubt = 0.0 if sure else min(1.0, (least - shares[label]) / UNSURE_WIDTH)
         name = emotion_name(label, language)
         title = render.bold("sounds", name, language) if sure else text("not_sure", language)
         how = (

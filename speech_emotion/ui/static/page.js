@@ -629,6 +629,7 @@
     words(text, alarm = false) {
       const line = one("#live-words");
       if (!line) return;
+      line.removeAttribute("data-t");
       line.textContent = text;
       line.classList.toggle("alarm", alarm);
       announce(text);
@@ -814,6 +815,7 @@
     followPlayer();
     translate();
     all(".call").forEach(readyCall);
+    for (const each of all("#card pre, #card table")) if (each.tabIndex < 0) each.tabIndex = 0; // they scroll
     for (const list of all('[role="tablist"]')) {
       if (!list.dataset.ready && tabsOf(list).every((tab) => document.getElementById(tab.getAttribute("aria-controls")))) {
         list.dataset.ready = "yes";
