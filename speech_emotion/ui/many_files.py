@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from speech_emotion import ModelError
-from speech_emotion.inference.batch import classify_files, is_recording, to_csv
+from speech_emotion.inference.batch import classify_files, to_csv
 from speech_emotion.inference.prediction import NOT_SURE
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
@@ -37,9 +37,8 @@ def lay_out(listen: Listen) -> None:
 def classify(
     paths: list[str] | list[Path], model: str, language: str = "en"
 ) -> Iterator[tuple[str, list[dict]]]:
-    """Render a table that grows by a row with each recording; other files of a folder are passed over."""
-    named = [path for path in map(Path, paths or []) if is_recording(path)]
-    files = [(path.name, path) for path in named or map(Path, paths or [])]
+    """Render a table that grows by a row with each recording."""
+    files = [(path.name, path) for path in map(Path, paths or [])]
     if len(files) > MOST_FILES:
         yield render.refusal(text("too_many", language, most=MOST_FILES)), []
         return

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from speech_emotion.audio.decoding import MAX_BYTES, MAX_RECORDING_SECONDS, SAMPLE_RATE
+from speech_emotion.inference.batch import SUFFIXES
 from speech_emotion.ui.avatar import POSES, draw_icons
 from speech_emotion.ui.wording import LANGUAGES, TEXTS, span
 
@@ -47,6 +48,7 @@ def head() -> str:
         "maxSeconds": MAX_RECORDING_SECONDS,
         "rate": SAMPLE_RATE,
         "liveSeconds": LIVE_SECONDS,
+        "suffixes": sorted(suffix.removeprefix(".") for suffix in SUFFIXES),
     }
     written = json.dumps(facts).replace("</", "<\\/")  # so that no text can end the script
     return f"<script>window.SPEECH_EMOTION = {written};\n{SCRIPT.read_text('utf-8')}</script>"

@@ -660,8 +660,9 @@
   }
 
   let batchFiles = new Map(); // what was chosen, by name, so that a row can be heard
-  function giveMany(files) {
-    const usable = [...files].filter((file) => file.size && file.size <= settings.maxBytes);
+  function giveMany(files, folder) {
+    const recording = (file) => settings.suffixes.some((each) => file.name.toLowerCase().endsWith(`.${each}`));
+    const usable = [...files].filter((file) => file.size <= settings.maxBytes && (!folder || recording(file)));
     if (!usable.length) return;
     batchFiles = new Map(usable.map((file) => [file.name, file]));
     give("files", usable);
@@ -680,6 +681,8 @@
     player.play().catch(() => announce(say("cannot_play")));
   }
 
+  const inOrder = (files) => [...files].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+
   async function filesOf(items) {
     const found = [];
     const walk = async (entry) => {
@@ -695,7 +698,7 @@
     };
     const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     for (const entry of entries) await walk(entry);
-    return found.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    return { files: inOrder(found), folder: entries.some((entry) => entry.isDirectory) };
   }
 
   // ------------------------------------------------------------------------------------------ events
@@ -772,7 +775,7 @@
   document.addEventListener("change", (event) => {
     const input = event.target;
     if (input.id === "upload-input") useFiles(input.files);
-    else if (input.matches?.("[data-many]")) giveMany([...input.files].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })));
+    else if (input.matches?.("[data-many]")) giveMany(inOrder(input.files), input.webkitdirectory);
     else if (input.dataset?.put) put(input.dataset.put, input.value);
     else if (input.classList?.contains("lane-name")) renameLane(input);
     else if (input.id === "batch-filter") filterRows();
@@ -790,8 +793,8 @@
       const many = one("#screen-files") && !one("#screen-files").classList.contains("closed");
       document.body.classList.toggle("dropping", name === "dragover");
       if (name !== "drop") return;
-      const files = await filesOf(event.dataTransfer.items);
-      if (many) giveMany(files);
+      const { files, folder } = await filesOf(event.dataTransfer.items);
+      if (many) giveMany(files, folder);
       else {
         openScreen("listen");
         useFiles(files);
