@@ -130,8 +130,9 @@ def describe_example(clip: pd.Series) -> str:
 def describe_map(score: Neighbours | None) -> str:
     """Describe how to read the map, with figures that back it."""
     text = (
-        "A point is a clip, the same on both sides. Clips that sound alike by eGeMAPS (pitch, loudness, "
-        "timbre, tempo) lie close together; distances between far groups mean nothing."
+        "A point is a clip, in the colour of its emotion; a small panel shows one corpus, others in grey. "
+        "Clips that sound alike by eGeMAPS (pitch, loudness, timbre, tempo) are close together; distances "
+        "between far groups mean nothing."
     )
     if score is None:
         return f"{text} Too few corpora have enough clips and speakers to put it in figures."

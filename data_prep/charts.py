@@ -17,8 +17,10 @@ from speech_emotion.plotting import style
 WIDTH = 8  # inches
 COLUMNS = 55  # in a row of the speakers' picture, AXIS of them taken by each vertical axis
 AXIS = 3
+LONGEST_NAME = 10  # letters of a speaker's name that fit under a column
 NARROWEST = 6  # columns a corpus takes at least, so that its name fits
 MOST_SPEAKERS = 2 * (COLUMNS - AXIS)  # of a corpus that are drawn, those with the most clips
+MAP_COLUMNS = 5  # panels of corpora side by side on the map
 LONGEST = 10.0  # seconds; longer clips are counted in the last column
 BIN = 0.25  # seconds
 
@@ -71,7 +73,7 @@ def plot_languages(clips: pd.DataFrame) -> Figure:
 def plot_grid(clips: pd.DataFrame) -> Figure:
     """Draw the clips of each emotion in each corpus as a grid, shaded by the share of the corpus."""
     counts = pd.crosstab(clips["corpus"], clips["emotion"], dropna=False)
-    shares = counts.div(counts.sum(axis=1), axis=0).to_numpy()
+    shares = counts.div(counts.sum(axis=1), axis=0).fillna(0).to_numpy()  # a corpus may have no label
     figure = Figure(figsize=(max(WIDTH, 2 + 0.75 * counts.shape[1]), 1.3 + 0.5 * len(counts)))
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
@@ -154,33 +156,41 @@ def plot_durations(clips: pd.DataFrame) -> Figure:
 
 
 def plot_map(clips: pd.DataFrame, points: np.ndarray, method: str) -> Figure:
-    """Draw every clip as a point, coloured by emotion and beside it by corpus.
+    """Draw every clip as a point in the colour of its emotion: all together, and below each corpus by itself.
+
+    Seventeen colours cannot be told apart, so a corpus has a panel of its own, with the others in grey.
 
     Args:
         clips: the table.
         points: shape [clips, 2].
         method: how the points were computed; a line above them.
     """
-    emotions = {label: emotion_colour(label) for label in clips["emotion"].cat.categories}
-    palettes = {"emotion": emotions, "corpus": corpus_colours(sorted(clips["corpus"].unique()))}
-    order = np.random.default_rng(0).permutation(len(clips))  # a group drawn last would hide the others
-    figure = Figure(figsize=(1.25 * WIDTH, 6.2), layout="constrained")
+    colours = {label: emotion_colour(label) for label in clips["emotion"].cat.categories}
+    shades = clips["emotion"].astype(str).map(colours).to_numpy()
+    corpora = clips.groupby("corpus").indices
+    lines = -(-len(corpora) // MAP_COLUMNS)
+    side = 1.25 * WIDTH / MAP_COLUMNS  # inches of a small panel
+    figure = Figure(figsize=(1.25 * WIDTH, 5.5 + side * lines), layout="constrained")
     figure.suptitle(method, color=INK, fontsize=11)
-    for axes, (column, colours) in zip(figure.subplots(1, 2), palettes.items(), strict=True):
-        shades = clips[column].astype(str).map(colours).to_numpy()[order]
-        axes.scatter(*points[order].T, s=8, c=shades, linewidths=0)
-        axes.set(title=f"coloured by {column}", xticks=[], yticks=[])
+    grid = figure.add_gridspec(1 + lines, MAP_COLUMNS, height_ratios=[4.5, *[side] * lines])
+    everything = figure.add_subplot(grid[0, :])
+    order = np.random.default_rng(0).permutation(len(clips))  # a group drawn last would hide the others
+    everything.scatter(*points[order].T, s=8, c=shades[order], linewidths=0)
+    everything.set_title("all corpora")
+    panels = [everything]
+    for number, (corpus, its) in enumerate(corpora.items()):
+        axes = figure.add_subplot(grid[1 + number // MAP_COLUMNS, number % MAP_COLUMNS])
+        axes.scatter(*points.T, s=3, c="#e5e9f0", linewidths=0)
+        axes.scatter(*points[its].T, s=8, c=shades[its], linewidths=0)
+        axes.set_title(corpus)
+        panels.append(axes)
+    for axes in panels:
+        axes.set(xticks=[], yticks=[])
         axes.set_aspect("equal", adjustable="datalim")
         style(axes)
         axes.spines[:].set_visible(False)
-        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-        axes.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, frameon=False, fontsize=9
-        )
-        if column == "corpus":  # many colours alone do not tell many corpora apart
-            for corpus, its in clips.groupby("corpus").indices.items():
-                axes.annotate(corpus, np.median(points[its], axis=0), ha="center", va="center", fontsize=8,
-                              color=INK, bbox={"color": "white", "alpha": 0.7, "pad": 1})  # fmt: skip
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=8, frameon=False, fontsize=9)
     return figure
 
 
@@ -215,6 +225,10 @@ def _stack(axes: Axes, counts: pd.DataFrame, colours: dict[str, str], upright: b
     style(axes)
 
 
+def _shorten(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def _pack_speakers(counts: pd.DataFrame) -> list[list[tuple[str, pd.DataFrame, int]]]:
     """Cut corpora into stretches that fit a row, and put each into the first row with room.
 
@@ -226,7 +240,9 @@ def _pack_speakers(counts: pd.DataFrame) -> list[list[tuple[str, pd.DataFrame, i
     """
     stretches = []
     for corpus, speakers in counts.groupby(level="corpus"):
-        its = speakers.droplevel("corpus").rename(lambda name, corpus=corpus: name.removeprefix(f"{corpus}-"))
+        its = speakers.droplevel("corpus").rename(
+            lambda name, corpus=corpus: _shorten(name.removeprefix(f"{corpus}-"))
+        )
         drawn = its.loc[sorted(its.sum(axis=1).nlargest(MOST_SPEAKERS).index)]
         name = corpus if len(drawn) == len(its) else f"{corpus}, {len(drawn)} of {len(its)} speakers"
         for start in range(0, len(drawn), COLUMNS - AXIS):

@@ -125,6 +125,22 @@ def test_every_speaker_of_the_whole_corpora_has_a_column():
         assert box.y0 > 0
 
 
+def test_long_names_of_speakers_are_cut_so_that_they_do_not_run_into_the_row_below():
+    figure = charts.plot_speakers(
+        table(corpus=["meld"] * 2, speaker=["meld-the-casting-director", "meld-joey"])
+    )
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["joey", "the-casti…"]
+
+
+def test_the_map_has_a_panel_for_every_corpus_and_one_for_all():
+    clips = table(corpus=["savee", "tess", "savee", "ased", "eyase", "emovo", "crema_d"])
+    figure = charts.plot_map(clips, np.random.default_rng(0).normal(size=(7, 2)), "seven points")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["all corpora", "ased", "crema_d", "emovo", "eyase", "savee", "tess"]
+    assert [len(axes.collections[-1].get_offsets()) for axes in figure.axes] == [7, 1, 1, 1, 1, 2, 1]
+
+
 def test_of_very_many_speakers_those_with_the_most_clips_are_drawn():
     names = [f"emogator-{number:03}" for number in range(356)]
     names += names[200:]
