@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # finds the package from any working directory
 from speech_emotion.machine import count_cores, name_processor  # noqa: E402
 
 
-def describe_machine() -> dict:
+def describe_hardware() -> dict:
     """Describe the machine: its processor, the cores this process may use, its memory in GB, its system."""
     return {
         "cpu": name_processor(),
@@ -38,7 +38,7 @@ def save_result(path: Path, figures: dict, packages: list[str]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     result = figures | {
-        "machine": describe_machine(),
+        "machine": describe_hardware(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": shlex.join(["python", *sys.argv]),
