@@ -79,6 +79,17 @@ def write_wav(path: Path, audio: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
     return path
 
 
+def reset_peak_memory() -> int:
+    """Make the kernel forget this process's peak memory; return the memory it has now, in kB (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Return the peak of this process's memory since the last reset, in kB (Linux)."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
 def unknown_numbers(card: str, report: dict) -> set[str]:
     """Return the numbers of a model card that are neither in its template nor in the report."""
     template = (ROOT / "model_card.md").read_text()

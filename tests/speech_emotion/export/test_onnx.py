@@ -1,5 +1,4 @@
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import ROOT, speak, voice, write_wav
+from conftest import ROOT, peak_memory, reset_peak_memory, speak, voice, write_wav
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import nn
 from transformers import (
@@ -270,10 +269,10 @@ def test_an_export_that_asks_for_more_memory_than_there_is_to_have_gets_none(cop
         ]
     )
     onnx.save(model, copy / INT8)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak_memory()
     with pytest.raises(ExportError, match="Available memory"):
         load_export(copy)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes
+    assert peak_memory() - before < 500_000  # kilobytes
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])

@@ -2,14 +2,13 @@
 
 import json
 import pickle
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, peak_memory, reset_peak_memory
 from safetensors.torch import load_file, save_file
 
 from speech_emotion import EmotionClassifier
@@ -145,14 +144,14 @@ def test_a_malicious_folder_is_refused_in_a_sentence_before_a_model_is_built(fau
     shutil.copytree(cnn_folder, folder)
     spoil, reason = FAULTS[fault]
     spoil(folder)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak_memory()
     with pytest.raises(ModelError, match=reason) as caught:
         load_classifier(folder)
     assert str(caught.value).startswith(f"The model '{folder}' cannot be loaded: ")
     assert str(caught.value).count("\n") == 0
     assert str(caught.value).endswith(".")
     assert not (folder / "ran").exists()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
+    assert peak_memory() - before < 300_000  # kilobytes
 
 
 def test_the_folder_is_accepted_before_it_is_changed(cnn_folder):
