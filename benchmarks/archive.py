@@ -5,11 +5,15 @@
 
 The recordings are test clips of the dataset as they lie, in a folder, as often as needed. A speed is that of
 the largest number of files less that of the smallest one, so starting and loading the model do not count.
-Memory is the most that all processes of the command hold together, shared pages counted once; Ray's own
-processes are not among them. The figures go to results/archive.json; docs/archive.md shows them.
+Processor time is that of all processes of the command: what an hour of a core yields, however busy the
+machine is. Memory is the most that they hold together, shared pages counted once. Ray's own processes are in
+neither. The figures go to results/archive.json; docs/archive.md shows them.
 """
 
 import argparse
+import os
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,7 @@ from itertools import cycle
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 from record import RESULTS, ROOT, save_result
 
 from speech_emotion.dataset import open_dataset
@@ -45,38 +50,40 @@ def main() -> None:
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     parser.add_argument("--model", default=str(shipped_path("models/wav2vec2")), help="folder or hub id")
     parser.add_argument("--files", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS, help="default: all")
     parser.add_argument("--pipeline", type=Path, help=argparse.SUPPRESS)  # in a process of its own
     options = parser.parse_args()
     if options.pipeline:
         run_pipeline(options.pipeline, options.model)
         return
+    load = os.getloadavg()
     with tempfile.TemporaryDirectory() as place:
         folders = [write_recordings(options.data, count, Path(place, str(count))) for count in options.files]
         hours = [sum_hours(folder) for folder in folders]
         runs = {}
-        for name in WAYS:  # the folders beyond the second are for the memory of the usual way
+        for name in options.ways:  # the folders beyond the second are for the memory of the usual way
             some = folders if name == USUAL else folders[:2]
             runs[name] = [run(name, folder, options.model) for folder in some]
             print(name, runs[name], flush=True)
     ways = {name: compare(options.files, hours, own) for name, own in runs.items()}
-    speed = ways["1 process"]["times_as_fast_as_the_sound_lasts"]
     figures = {
         "model": Path(options.model).name,
         "files": options.files,
-        "hours": [round(each, 2) for each in hours],
+        "hours": [round(each, 3) for each in hours],
+        "load_average_at_start": [round(each, 1) for each in load],
         "ways": ways,
-        "speedup_of_2_processes": round(
-            ways[USUAL]["files_per_second"] / ways["1 process"]["files_per_second"], 2
-        ),
-        "million_hours": estimate(speed),
     }
-    save_result(
-        RESULTS / "archive.json", figures, ["torch", "onnxruntime", "transformers", "datasets", "ray"]
-    )
+    if {"1 process", USUAL} <= set(ways):
+        one, two = (ways[name]["files_per_second"] for name in ("1 process", USUAL))
+        figures["speedup_of_2_processes"] = round(two / one, 2)
+    if "1 process" in ways:
+        figures["million_hours"] = estimate(ways["1 process"]["hours_of_sound_per_core_hour"])
+    packages = ["torch", "onnxruntime", "transformers", "datasets", "ray"]
+    save_result(RESULTS / "archive.json", figures, packages)
 
 
 def estimate(speed: float) -> dict:
-    """Return what `HOURS` of sound take, from the hours of sound that a core answers in an hour."""
+    """Return what `HOURS` of sound take, from the hours of sound that one core answers in an hour."""
     core_hours = HOURS / speed
     return {
         "hours_of_sound": HOURS,
@@ -91,12 +98,16 @@ def estimate(speed: float) -> dict:
 
 def compare(files: list[int], hours: list[float], runs: list[dict]) -> dict:
     """Return a way's speed, from its smallest and its largest run, and each run's memory."""
-    last = len(runs) - 1
-    seconds = runs[last]["seconds"] - runs[0]["seconds"]
+    first, last, at = runs[0], runs[-1], len(runs) - 1
+    seconds, cores = (last[name] - first[name] for name in ("seconds", "processor_seconds"))
+    more_hours = hours[at] - hours[0]
     return {
-        "files_per_second": round((files[last] - files[0]) / seconds, 2),
-        "times_as_fast_as_the_sound_lasts": round(3600 * (hours[last] - hours[0]) / seconds, 1),
+        "engine": last["engine"],
+        "files_per_second": round((files[at] - files[0]) / seconds, 2),
+        "times_as_fast_as_the_sound_lasts": round(3600 * more_hours / seconds, 1),
+        "hours_of_sound_per_core_hour": round(3600 * more_hours / cores, 1),
         "seconds": [round(each["seconds"], 1) for each in runs],
+        "processor_seconds": [round(each["processor_seconds"], 1) for each in runs],
         "memory_mb": [each["memory_mb"] for each in runs],
     }
 
@@ -113,13 +124,16 @@ def run(name: str, folder: Path, model: str) -> dict:
             figures = measure([*archive, "--ray", cluster.address])
     else:
         figures = measure([*archive, "--processes", name.split()[0]])
-    subprocess.run(["rm", "-rf", str(output)], check=True)
+    figures["engine"] = "PyTorch"
+    if output.exists():
+        [figures["engine"]] = pq.read_table(output / "recordings")["engine"].unique().to_pylist()
+        shutil.rmtree(output)
     return figures
 
 
 def measure(command: list[str]) -> dict:
-    """Run a command to its end; return its `seconds`, and the most memory of its processes in MB."""
-    start = time.perf_counter()
+    """Run a command to its end; return its `seconds`, `processor_seconds` and the most memory in MB."""
+    start, before = time.perf_counter(), count_processor_seconds()
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -127,7 +141,17 @@ def measure(command: list[str]) -> dict:
         _, errors = process.communicate()
     if process.returncode:
         raise SystemExit(errors)
-    return {"seconds": time.perf_counter() - start, "memory_mb": round(max(peak) / 1e6)}
+    return {
+        "seconds": time.perf_counter() - start,
+        "processor_seconds": count_processor_seconds() - before,
+        "memory_mb": round(max(peak) / 1e6),
+    }
+
+
+def count_processor_seconds() -> float:
+    """Return the processor time of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @contextmanager
