@@ -46,7 +46,7 @@ def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) ->
         address: of the cluster, or `auto` for the one this machine belongs to.
 
     Raises:
-        ArchiveError: Ray is not installed, or the cluster cannot be reached.
+        ArchiveError: Ray is not installed, or the cluster cannot be reached, or it gives up.
     """
     ray = connect(address)
     context = ray.data.DataContext.get_current()
@@ -66,8 +66,12 @@ def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) ->
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=gpus or processors),
         **each,
     )
-    for row in answers.iter_rows():
-        yield row["rows"]
+    try:
+        for row in answers.iter_rows():
+            yield row["rows"]
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ArchiveError(f"The Ray cluster gave up: {reason}. The same command continues.") from error
 
 
 def connect(address: str):
@@ -82,7 +86,7 @@ def connect(address: str):
     except ImportError as error:
         raise ArchiveError("--ray needs Ray: pip install 'speech-emotion-recognition[cluster]'.") from error
     try:
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="WARNING")
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise ArchiveError(f"The Ray cluster {address!r} cannot be reached: {reason}.") from error

@@ -80,15 +80,15 @@ def list_recordings(address: str) -> tuple[Source, list[str]]:
     try:
         fs, path = open_address(address)
         place = address if REMOTE in address else path
-        if fs.isdir(path):
+        if is_recording(PurePosixPath(path)) and fs.isfile(path):  # first: a web server sends it to be listed
+            folder, _, name = place.rpartition("/")
+            names, source = [name], Source(folder)
+        elif fs.isdir(path):
             below = len(path.rstrip("/"))
             found = (file[below:].lstrip("/") for file in fs.find(path))
             names, source = [name for name in found if is_recording(PurePosixPath(name))], Source(place)
         elif not fs.exists(path):
             raise ArchiveError(f"There is nothing at {shown}.")
-        elif is_recording(PurePosixPath(path)):
-            folder, _, name = place.rpartition("/")
-            names, source = [name], Source(folder)
         else:
             lines = fs.read_text(path, encoding="utf-8-sig", errors="surrogateescape").splitlines()
             names, source = lines, Source(str(Path.cwd()))
