@@ -20,7 +20,7 @@ from record import RESULTS, ROOT, save_result
 sys.path.insert(0, str(ROOT / "tests"))
 from conftest import speak
 
-RUNS = 5
+RUNS = 3
 COMMANDS = {
     "speech-emotion clip.wav": ["clip.wav"],
     "speech-emotion clip.wav --json": ["clip.wav", "--json"],

@@ -30,7 +30,7 @@ from speech_emotion.ui import uploads
 from speech_emotion.ui.page import icon
 from speech_emotion.ui.wording import TEXTS, span
 
-PREPARED = Path(__file__).parents[2] / "data" / "emotion"
+PREPARED = Path("data", "emotion")
 DATA = os.environ.get("EXAMPLES_DATA") or (str(PREPARED) if PREPARED.is_dir() else None)
 SHAREABLE = {"ravdess": "RAVDESS, CC BY-NC-SA 4.0", "crema_d": "CREMA-D, ODbL"}
 CANDIDATES = 24  # clips of an emotion that are compared
