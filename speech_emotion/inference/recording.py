@@ -12,11 +12,19 @@ from os import PathLike
 
 import numpy as np
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, stream_audio, to_mono_16k
+from speech_emotion.audio.decoding import (
+    MAX_RECORDING_SECONDS,
+    SAMPLE_RATE,
+    stream_audio,
+    stream_channels,
+    to_mono_16k,
+)
 from speech_emotion.audio.vad import PAUSE_SECONDS, detect_speech
 
 BLOCK_SECONDS = 30.0  # of the recording, decoded and classified at once
 CONTEXT_SECONDS = 0.5  # before a block that the detector hears again, to find an onset at its beginning
+APART_DB = 6.0  # that a speaker's own channel is louder than the other one
+MIN_TURN, MIN_APART = 0.1, 0.7  # shares of the speech: of the quieter speaker, and of both without an overlap
 
 Source = str | PathLike | bytes | np.ndarray
 
@@ -36,13 +44,16 @@ class Block:
     clips: list[np.ndarray]
 
 
-def read_blocks(source: Source, rate: int, max_seconds: float) -> Iterator[np.ndarray]:
+def read_blocks(
+    source: Source, rate: int, max_seconds: float, channel: int | None = None
+) -> Iterator[np.ndarray]:
     """Decode a recording block by block.
 
     Args:
         source: a local path, the content of an audio file, or samples of shape [n] or [n, channels].
         rate: sampling rate of samples in Hz; files state their own.
         max_seconds: the longest duration accepted, in seconds.
+        channel: the index of the only channel to read; None mixes all of them.
 
     Yields:
         float32 samples of `BLOCK_SECONDS`, 16 kHz, the last block shorter, never empty.
@@ -50,12 +61,63 @@ def read_blocks(source: Source, rate: int, max_seconds: float) -> Iterator[np.nd
     Raises:
         AudioError: as `load_audio`.
     """
-    if not isinstance(source, np.ndarray):
+    if isinstance(source, np.ndarray):
+        samples = source if channel is None else source[:, channel]
+        audio, size = to_mono_16k(samples, rate, max_seconds), int(BLOCK_SECONDS * SAMPLE_RATE)
+        for start in range(0, audio.size, size):
+            yield audio[start : start + size]
+    elif channel is None:
         yield from stream_audio(source, BLOCK_SECONDS, max_seconds)
-        return
-    audio, size = to_mono_16k(source, rate, max_seconds), int(BLOCK_SECONDS * SAMPLE_RATE)
-    for start in range(0, audio.size, size):
-        yield audio[start : start + size]
+    else:
+        for block in stream_channels(source, BLOCK_SECONDS, max_seconds):
+            yield np.ascontiguousarray(block[:, channel])
+
+
+def split_channels(samples: np.ndarray) -> list[np.ndarray]:
+    """Return a recording's lanes: one, mixed down, or two of a stereo recording with a speaker on each.
+
+    Args:
+        samples: float32, shape [n] or [n, channels], 16 kHz.
+    """
+    if have_own_speakers(samples):
+        return [np.ascontiguousarray(lane) for lane in samples.T]
+    return [to_mono_16k(samples, SAMPLE_RATE, MAX_RECORDING_SECONDS)]
+
+
+def count_lanes(source: str | PathLike | bytes, max_seconds: float = MAX_RECORDING_SECONDS) -> int:
+    """Return how many lanes a file has, as `split_channels` does; it is read block by block.
+
+    Raises:
+        AudioError: as `load_audio`.
+    """
+    blocks = stream_channels(source, BLOCK_SECONDS, max_seconds)
+    return 2 if any(have_own_speakers(block) for block in blocks) else 1
+
+
+def have_own_speakers(samples: np.ndarray) -> bool:
+    """Return whether the two channels of a stereo recording hold different speech, as those of a call do.
+
+    Both must hold speech, and for most of it one channel must be louder than the other by `APART_DB`: now the
+    left one, now the right one. A microphone pair in a room, a copied channel or a silent one fails that.
+
+    Args:
+        samples: float32, shape [n] or [n, channels], 16 kHz.
+    """
+    if samples.ndim == 1 or samples.shape[1] != 2:
+        return False
+    spans = [detect_speech(np.ascontiguousarray(lane)) for lane in samples.T]
+    if not all(spans):
+        return False
+    size = SAMPLE_RATE // 10
+    power = np.square(samples[: len(samples) // size * size]).reshape(-1, size, 2).mean(axis=1) + 1e-12
+    lead_db = 10 * np.log10(power[:, 0] / power[:, 1])
+    is_speech = np.zeros(len(lead_db), bool)
+    for span in spans[0] + spans[1]:
+        is_speech[span.start // size : span.stop // size] = True
+    if not is_speech.any():
+        return False
+    left, right = np.mean(lead_db[is_speech] >= APART_DB), np.mean(lead_db[is_speech] <= -APART_DB)
+    return bool(min(left, right) >= MIN_TURN and left + right >= MIN_APART)
 
 
 def find_utterances(

@@ -77,6 +77,7 @@ def iter_timeline(
     rate: int = SAMPLE_RATE,
     max_seconds: float = MAX_RECORDING_SECONDS,
     reference=None,
+    channel: int | None = None,
 ) -> Iterator[Timeline]:
     """Classify a recording's utterances block by block, in memory that its length does not change.
 
@@ -89,6 +90,7 @@ def iter_timeline(
         rate: sampling rate of samples in Hz; files state their own.
         max_seconds: the longest duration accepted, in seconds.
         reference: the speaker's own voice, as `EmotionClassifier.classify_segments` takes it.
+        channel: the index of the only channel to hear, where `count_lanes` says two; None mixes all of them.
 
     Yields:
         The timeline up to the end of each block of half a minute.
@@ -99,7 +101,7 @@ def iter_timeline(
     peaks, seconds, loudest = np.empty(0, np.float32), 0.0, -np.inf
     for sensitive in (False, True):
         segments: list[Segment] = []
-        blocks = read_blocks(source, rate, max_seconds)
+        blocks = read_blocks(source, rate, max_seconds, channel)
         for block in find_utterances(blocks, classifier.window_seconds, sensitive):
             if not sensitive:
                 loudest = max(loudest, peak_dbfs(block.audio))
