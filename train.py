@@ -5,7 +5,7 @@ One recipe for a checkpoint of the hub, a local folder and the CNNs. A shipped m
 
     accelerate launch train.py --model facebook/wav2vec2-base --model_dir models/wav2vec2 --bf16
     accelerate launch train.py --model cnn --model_dir models/cnn --distill_from outputs/distilled \
-        --cached_views 4
+        --cached_views as_it_lies augmented-1 augmented-2
     accelerate launch train.py --model cnn-mfcc --model_dir outputs/cnn-mfcc --num_train_epochs 40
 
 Several GPUs:        accelerate launch --multi_gpu train.py ...
@@ -42,10 +42,21 @@ from speech_emotion.machine import count_cores
 from speech_emotion.models.loading import ModelError
 from speech_emotion.training import checkpoints
 from speech_emotion.training.arguments import Arguments, Recipe, parse_arguments
-from speech_emotion.training.calibration import pool, predict_held_out, save_calibrated, temperatures
+from speech_emotion.training.calibration import (
+    PREDICTIONS,
+    pool,
+    predict_held_out,
+    predict_test,
+    read_held_out,
+    read_threshold,
+    report_predictions,
+    save_calibrated,
+    temperatures,
+)
 from speech_emotion.training.errors import CheckpointError, TrainingError
 from speech_emotion.training.fitting import fit, keep_last_epoch
 from speech_emotion.training.record import describe_training, save_summary
+from speech_emotion.training.sampling import cap_corpora
 from speech_emotion.training.splitting import calibration_groups, load_dataset, split_dataset
 
 RESUME = "The same command with --resume_from_checkpoint true resumes from the latest complete checkpoint."
@@ -104,26 +115,31 @@ def train(
     groups = calibration_groups(splits, recipe, args.seed)
 
     # -------------------------------------------------------------------------------------------------
-    # Fit: validation speakers choose the epoch
+    # Fit: validation speakers choose the epoch, or are trained on as well
 
-    fitted = fit(recipe, args, splits)
+    everyone = DatasetDict(splits | {"train": concatenate_datasets([splits["train"], splits["validation"]])})
+    if recipe.validate:
+        fitted = fit(recipe, args, splits)
+        held_out = [predict_held_out(fitted, splits["validation"])]
+    else:
+        fitted = fit(recipe, keep_last_epoch(args, "everyone"), everyone)
+        held_out = [read_held_out(file) for file in recipe.calibrate_on]
 
     # -------------------------------------------------------------------------------------------------
-    # Calibrate: the temperature comes from speakers that a training did not hear, as they will be served
+    # Calibrate: the temperature comes from clips that a training did not hear, as they will be served
 
-    held_out = [predict_held_out(fitted, splits["validation"])]
     for number, group in enumerate(groups, start=1):
         other = fit(recipe, keep_last_epoch(args, f"held-out-{number}"), group)
         held_out.append(predict_held_out(other, group["validation"]))
-    temperature, each_temperature = temperatures(held_out)
+    temperature, each_temperature = temperatures(held_out) if held_out else (1.0, [])
 
     # -------------------------------------------------------------------------------------------------
     # Refit: once more from the start, on the validation speakers as well
 
     if recipe.refit:
-        everyone = concatenate_datasets([splits["train"], splits["validation"]])
-        splits = DatasetDict(splits | {"train": everyone})
-        fitted = fit(recipe, keep_last_epoch(args, "refit"), splits)
+        fitted = fit(recipe, keep_last_epoch(args, "refit"), everyone)
+    if recipe.refit or not recipe.validate:
+        splits = everyone
     if not fitted.trainer.is_world_process_zero():
         return None
 
@@ -132,20 +148,27 @@ def train(
 
     training = describe_training(recipe, args, protocol, splits) | {
         "minutes": round((time.time() - started) / 60, 1),
-        "validation_uar": held_out[0].uar,
+        "validation_uar": held_out[0].uar if recipe.validate else None,
         "temperature": temperature,
         "temperatures": each_temperature,
     }
     with atomic_directory(folder, CONFIG_NAME) as fresh:
+        if not recipe.validate:
+            predictions = predict_test(fitted, splits["test"], recipe.compute_views)
+            np.savez_compressed(fresh / PREDICTIONS, **predictions)
         save_calibrated(fitted.model, fitted.extractor, temperature, fresh)
-        if recipe.refit:  # the saved model has heard the validation speakers, so their predictions are kept
+        if splits is everyone and held_out:  # the saved model has heard the validation speakers
             kept = pool(held_out)
             np.savez(fresh / HELD_OUT, logits=kept.logits / temperature, labels=kept.labels)
 
         # ---------------------------------------------------------------------------------------------
         # Evaluate: the test speakers, once
 
-        report = evaluate_folder(fresh, splits, training, quick=recipe.summary is not None)
+        if recipe.summary and not recipe.validate and not held_out:
+            return report_predictions(fitted.model, predictions, splits["test"], training)
+        splits = DatasetDict(splits | {"test": cap_corpora(splits["test"], recipe.test_clips, args.seed)})
+        quick, threshold = recipe.summary is not None, read_threshold(recipe.calibrate_on)
+        report = evaluate_folder(fresh, splits, training, quick, threshold=threshold)
     print_report(report)
     print(f"Saved to {folder}")
     return report

@@ -38,7 +38,10 @@ THEIRS = "transformers' recipe"
 OURS = {  # processes, and arguments of train.py
     "this recipe": (1, ["--frozen_layers", "0"]),
     "this recipe, two processes": (2, ["--frozen_layers", "0"]),
-    "this recipe, states below the last layer kept": (1, ["--frozen_layers", "2", "--cached_views", "0"]),
+    "this recipe, states below the last layer kept": (
+        1,
+        ["--frozen_layers", "2", "--cached_views", "as_it_lies"],
+    ),
 }
 SAME_TASK = [
     *("--num_train_epochs", EPOCHS, "--learning_rate", LEARNING_RATE, "--head_learning_rate", LEARNING_RATE),

@@ -41,7 +41,7 @@ ASIDE = "aside"
 PROTOCOLS = {
     "speakers": "fold 1 where corpora have folds, else speakers held out of every corpus",
     "fold:K": "the same with fold K as test",
-    "leave_out:CORPUS": "one corpus as the whole test split",
+    "leave_out:CORPUS": "one corpus, or several as `savee+emovo`, as the whole test split",
     "tfds": "CREMA-D's speakers as TensorFlow Datasets splits them: 70, 10 and 20 %",
     "random": "clips at random, 20 % for test and 10 % for validation, so that speakers leak",
 }
@@ -248,17 +248,19 @@ def _by_speaker(rows: Sequence[Row], fold: int, seed: int, train_on: Collection[
     return _keep_together(rows, [splits[row] for row in rows], roles)
 
 
-def _leave_out(rows: Sequence[Row], corpus: str, seed: int, train_on: Collection[str]) -> list[str]:
-    _check_corpus(rows, corpus, "leave out")
-    others = [row for row in rows if row.corpus != corpus]
+def _leave_out(rows: Sequence[Row], names: str, seed: int, train_on: Collection[str]) -> list[str]:
+    corpora = names.split("+")
+    for corpus in corpora:
+        _check_corpus(rows, corpus, "leave out")
+    others = [row for row in rows if row.corpus not in corpora]
     if not others:
-        raise ValueError(f"With {corpus} left out there is nothing to train on.")
+        raise ValueError(f"With {names} left out there is nothing to train on.")
     roles = find_roles(others, train_on)
     assigned = iter(_by_speaker(others, 1, seed, train_on))
     splits = []
     for row in rows:
-        split = "test" if row.corpus == corpus else next(assigned)
-        if row.corpus != corpus and split == "test":
+        split = "test" if row.corpus in corpora else next(assigned)
+        if row.corpus not in corpora and split == "test":
             split = ASIDE if roles[row.corpus] == "test" else "train"
         splits.append(split)
     return _keep_together(rows, splits, roles)

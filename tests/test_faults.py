@@ -42,7 +42,7 @@ def trained(small_dataset, tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
 def works(small_corpora, small_dataset, other_dataset, cnn_folder, trained) -> dict[str, Work]:
     return {
         "training": training(small_dataset, cnn_folder),
-        "refit on kept states": training(small_dataset, cnn_folder, "--cached_views=1", "--refit"),
+        "refit on kept states": training(small_dataset, cnn_folder, "--cached_views=as_it_lies", "--refit"),
         "preparation": preparation(small_corpora, other_dataset),
         "measurement": measurement(small_dataset, trained[0] / "made"),
     }
@@ -128,7 +128,7 @@ def test_a_damaged_dataset_is_reported(file, how, small_dataset, tmp_path):
 
 @pytest.mark.parametrize("how", ["cut", "lost"])
 def test_damaged_cached_states_are_computed_again(how, small_dataset, tmp_path):
-    work = training(small_dataset, None, "--cached_views=0", "--num_train_epochs=1")
+    work = training(small_dataset, None, "--cached_views=as_it_lies", "--num_train_epochs=1")
     whole = work.finish(tmp_path / "scratch", tmp_path / "log")
     for file in (tmp_path / "scratch" / "states").iterdir():
         damage(file, how)

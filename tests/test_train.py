@@ -29,6 +29,7 @@ from speech_emotion.training.inputs import ClipDataset, Collator
 from speech_emotion.training.sampling import LengthSampler, balance, cap_speakers, hold_out_in_turn
 from train import main
 
+TWO_VIEWS = ("as_it_lies", "augmented-1")
 REPORTED = {"overall", "groups", "per_class", "confusion_matrix", "majority_class", "calibration", "training"}
 
 
@@ -110,7 +111,7 @@ def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
 def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
     train(
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "model", "--refit"),
-        *("--output_dir", tmp_path / "run", "--cache_dir", tmp_path / "states", "--cached_views", 1),
+        *("--output_dir", tmp_path / "run", "--cache_dir", tmp_path / "states", "--cached_views", *TWO_VIEWS),
         *("--distill_from", encoder_folder, "--model_config", '{"widths": [8, 16]}', "--num_train_epochs", 2),
     )
     report = json.loads((tmp_path / "model" / "report.json").read_text())
@@ -186,7 +187,9 @@ def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kept", [(), ("--frozen_layers", 1, "--cached_views", 0)], ids=["heard", "kept"])
+@pytest.mark.parametrize(
+    "kept", [(), ("--frozen_layers", 1, "--cached_views", "as_it_lies")], ids=["heard", "kept"]
+)
 def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_path, kept):
     undisturbed = {f"{place}_dropout": 0.0 for place in ("hidden", "attention", "activation", "feat_proj")}
     losses = {}
@@ -240,7 +243,7 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
     arguments = [
         *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2", "--num_train_epochs", 2),
-        *("--frozen_layers", 1, "--cached_views", 1, "--linear_probe", "--mixup", 0.4),
+        *("--frozen_layers", 1, "--cached_views", *TWO_VIEWS, "--linear_probe", "--mixup", 0.4),
         *("--cache_dir", tmp_path / "states", "--refit"),
         *("--early_stopping_patience", 1, "--summary", tmp_path / "figures" / "folds.json"),
     ]
@@ -328,7 +331,14 @@ def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish
     refuse(  # before anything is trained
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "models", "--refit"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2"),
-        *("--cached_views", 0, "--cache_dir", tmp_path / "states", "--distill_from", tmp_path / "nobody"),
+        *(
+            "--cached_views",
+            "as_it_lies",
+            "--cache_dir",
+            tmp_path / "states",
+            "--distill_from",
+            tmp_path / "nobody",
+        ),
         *(("--resume_from_checkpoint", tmp_path / wish if wish != "true" else wish) if wish else ()),
     )
     kept = {folder for folder in (*first, *later, *other) if (folder / "checkpoint-7").exists()}
@@ -371,15 +381,17 @@ def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder_fo
     assert probabilities[:, seen].sum(axis=1).min() > 0.99
 
 
-def test_within_a_corpus_every_emotion_is_drawn_as_often():
-    corpus, emotion = ["a"] * 10 + ["b"] * 4, [0] * 9 + [1] + [0, 1, 1, 2]
-    weights = balance(Dataset.from_dict({"corpus": corpus, "emotion": emotion}))
-    assert weights[:9].sum() == pytest.approx(weights[9])
-    assert weights[10] == pytest.approx(weights[11] + weights[12]) == pytest.approx(weights[13])
-    assert weights[:10].sum() == pytest.approx(10)
-    sampler = LengthSampler([1.0] * 14, 4, weights, itertools.count().__next__)
-    drawn = np.bincount([index for _ in range(400) for index in sampler], minlength=14) / 400
-    assert np.allclose(drawn, weights, atol=0.3)
+def test_emotions_are_drawn_evenly_within_a_corpus_and_corpora_by_the_root_of_their_size():
+    corpus, emotion = ["a"] * 16 + ["b"] * 4, [0] * 15 + [1] + [0, 1, 1, 2]
+    rows = Dataset.from_dict({"corpus": corpus, "emotion": emotion, "channel": ["speech"] * 20})
+    weights = balance(rows)
+    assert weights[:15].sum() == pytest.approx(weights[15])
+    assert weights[16] == pytest.approx(weights[17] + weights[18]) == pytest.approx(weights[19])
+    assert weights[:16].sum() == pytest.approx(2 * weights[16:].sum())  # 16 clips and 4
+    assert weights.mean() == pytest.approx(1)
+    sampler = LengthSampler([1.0] * 20, 4, weights, itertools.count().__next__)
+    drawn = np.bincount([index for _ in range(400) for index in sampler], minlength=20) / 400
+    assert np.allclose(drawn, weights, atol=0.4)
 
 
 def test_batches_hold_clips_of_about_one_length_and_every_clip_once():

@@ -63,12 +63,33 @@ class Recipe:
         default=None,
         metadata={"help": "freeze the front end and this many transformer layers (default: train all)"},
     )
-    cached_views: int | None = field(
+    pooling_layer: bool = field(
+        default=False,
+        metadata={
+            "help": "freeze all layers but the last, and train that one anew as a mean over frames and a "
+            "hidden layer behind it; needs --cached_views"
+        },
+    )
+    cached_views: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "run the frozen part (of a CNN: the spectrogram) once for each of these views of a clip, "
+            "and train the rest on what it returned: as_it_lies, trimmed, augmented-1, augmented-2, ... "
+            "(default: run it in every epoch, which is slower)"
+        },
+    )
+    cached_frames: int | None = field(
         default=None,
         metadata={
-            "help": "run the frozen part (of a CNN: the spectrogram) once for each training clip and this "
-            "many augmented copies, and train the rest on what it returned (default: run it in every epoch, "
-            "which is slower)"
+            "help": "with --cached_views: train each step on this many frames of a clip, drawn at random "
+            "(default: all)"
+        },
+    )
+    compute_views: bool = field(
+        default=True,
+        metadata={
+            "help": "compute the views that the cache lacks; false: train, and with --summary test, on those "
+            "that it has"
         },
     )
     cache_dir: Path = field(
@@ -110,6 +131,20 @@ class Recipe:
     )
 
     # After the first training
+    validate: bool = field(
+        default=True,
+        metadata={
+            "help": "hold the validation speakers out, to choose the epoch, the temperature and the "
+            "threshold; false: they are trained on as well, and the last epoch is kept"
+        },
+    )
+    calibrate_on: list[Path] = field(
+        default_factory=list,
+        metadata={
+            "help": "with --validate false: predictions.npz of trainings that left corpora out; they choose "
+            "the temperature and the thresholds"
+        },
+    )
     refit: bool = field(
         default=False,
         metadata={
@@ -123,6 +158,10 @@ class Recipe:
             "help": "with --refit: fit temperature and threshold on this many groups of training speakers as "
             "well, each held out from a training of its own"
         },
+    )
+    test_clips: int | None = field(
+        default=None,
+        metadata={"help": "measure the finished folder on this many test clips of each corpus at most"},
     )
     summary: Path | None = field(
         default=None,
@@ -209,14 +248,33 @@ def check_arguments(recipe: Recipe, args: Arguments) -> None:
         json.loads(recipe.model_config)
     except ValueError as error:
         raise ArgumentsError(f"--model_config is not JSON: {error}.") from error
-    if recipe.distill_from and (recipe.model != "cnn" or recipe.cached_views is None):
+    if recipe.distill_from and (recipe.model != "cnn" or not recipe.cached_views):
         raise ArgumentsError("--distill_from needs --model cnn and --cached_views.")
     if recipe.calibration_folds and not recipe.refit:
         raise ArgumentsError("--calibration_folds calibrates what --refit trains: give both.")
+    if not recipe.compute_views and recipe.validate:
+        raise ArgumentsError("--compute_views false may leave validation clips out: give --validate false.")
+    if not recipe.validate and not recipe.cached_views:
+        raise ArgumentsError("--validate false needs --cached_views.")
+    if recipe.calibrate_on and recipe.validate:
+        raise ArgumentsError(
+            "--calibrate_on takes the place of the validation speakers: give --validate false."
+        )
+    if recipe.refit and not recipe.validate:
+        raise ArgumentsError("--refit trains on the validation speakers as well: it needs --validate true.")
     if recipe.push_model_to and len(recipe.protocol) > 1:
         raise ArgumentsError("--push_model_to publishes one model: give one --protocol.")
-    frozen = recipe.model in CNNS or recipe.frozen_layers
-    if recipe.cached_views is not None and (not frozen or recipe.lora_rank):
+    if recipe.pooling_layer and (
+        recipe.model in CNNS
+        or recipe.frozen_layers is not None
+        or recipe.linear_probe
+        or not recipe.cached_views
+    ):
+        raise ArgumentsError(
+            "--pooling_layer needs an encoder and --cached_views, and no --frozen_layers or --linear_probe."
+        )
+    frozen = recipe.model in CNNS or recipe.frozen_layers or recipe.pooling_layer
+    if recipe.cached_views and (not frozen or recipe.lora_rank):
         raise ArgumentsError(
             "--cached_views needs --frozen_layers of at least 1, or a CNN, and no --lora_rank."
         )

@@ -1,6 +1,7 @@
 """Calibration after training: held-out clips as the finished model would answer them, and its temperature."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,15 @@ from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.evaluation.calibration import fit_temperature
 from speech_emotion.evaluation.predict import Predictions, draw_rows, predict_rows
+from speech_emotion.evaluation.scores import measure
 from speech_emotion.inference.classifier import EmotionClassifier
+from speech_emotion.machine import describe_machine
 from speech_emotion.models.loading import last_linear
+from speech_emotion.training.errors import ArgumentsError
+from speech_emotion.training.feature_cache import AS_IT_LIES, TRIMMED, CachedDataset
 from speech_emotion.training.fitting import FittedModel
+
+PREDICTIONS = "predictions.npz"  # beside a model that was trained with --validate false
 
 MOST_CLIPS = 1000  # of one training: enough for a temperature and a threshold
 
@@ -42,6 +49,77 @@ def temperatures(held_out: Sequence[Predictions]) -> tuple[float, list[float]]:
     pooled = pool(held_out)
     each = [fit_temperature(own.logits, own.labels) for own in held_out]
     return fit_temperature(pooled.logits, pooled.labels), each
+
+
+def predict_test(fitted: FittedModel, rows: Dataset, compute_views: bool) -> dict[str, np.ndarray]:
+    """Predict test clips as they lie and, where the cache has that view, trimmed.
+
+    Args:
+        fitted: a training on cached states.
+        rows: the test split.
+        compute_views: whether to compute the states of clips as they lie that the cache lacks; else they are
+            left out.
+
+    Returns:
+        `sha256`, `labels` (class indices) and `as_it_lies` (logits before any temperature, [clips, classes])
+        of the clips; `trimmed_sha256` and `trimmed` of those with a trimmed view.
+    """
+    cache = fitted.inputs.cache
+    if compute_views:
+        cache.add(rows, [AS_IT_LIES])
+    whole, trimmed = (cache.select(rows, [view]) for view in (AS_IT_LIES, TRIMMED))
+
+    def logits(clips: Dataset, view: str) -> np.ndarray:
+        if not len(clips):
+            return np.empty((0, fitted.model.config.num_labels), np.float32)
+        return fitted.trainer.predict_logits(CachedDataset(cache, clips, [view]))
+
+    return {
+        "sha256": np.array(whole["sha256"][:]),
+        "labels": np.array(whole["emotion"][:]),
+        AS_IT_LIES: logits(whole, AS_IT_LIES),
+        "trimmed_sha256": np.array(trimmed["sha256"][:], dtype=str),
+        TRIMMED: logits(trimmed, TRIMMED),
+    }
+
+
+def read_held_out(file: Path) -> Predictions:
+    """Read clips that trainings left out whole, as `speech_emotion.evaluation.elsewhere` wrote them.
+
+    Raises:
+        ArgumentsError: there are none in the file.
+    """
+    try:
+        with np.load(file) as kept:
+            return Predictions(kept[AS_IT_LIES], kept["labels"], np.zeros(len(kept["labels"]), bool))
+    except (OSError, KeyError, ValueError) as error:
+        raise ArgumentsError(f"{file} has no clips of trainings that left corpora out.") from error
+
+
+def read_threshold(files: Sequence[Path]) -> float | None:
+    """Return the highest threshold that the files state; None where they state none."""
+    found = []
+    for file in files:
+        with np.load(file) as kept:
+            found += [float(kept["threshold"])] if "threshold" in kept else []
+    return max(found, default=None)
+
+
+def report_predictions(
+    model: PreTrainedModel, predictions: dict[str, np.ndarray], rows: Dataset, training: dict
+) -> dict:
+    """Return what `save_summary` needs of a training that is only measured on its test clips."""
+    places = {sha256: index for index, sha256 in enumerate(rows["sha256"][:])}
+    labels = rows.features["emotion"].names
+    measured = rows.select([places[sha256] for sha256 in predictions["sha256"].tolist()])
+    return {
+        "architecture": type(model).__name__,
+        "parameters": model.num_parameters(),
+        "labels": labels,
+        **measure(predictions[AS_IT_LIES], predictions["labels"], measured, labels),
+        "training": training,
+        "measured_on": describe_machine(),
+    }
 
 
 @torch.no_grad()

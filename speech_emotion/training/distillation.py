@@ -6,20 +6,21 @@ that are changed and partly hidden, what the encoder makes of the clip as it is 
 https://arxiv.org/abs/2202.03555). No label goes into these lessons.
 """
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from speech_emotion.models.cnn import SpectrogramCNN
-from speech_emotion.training.feature_cache import FeatureCache, UpperCNN
+from speech_emotion.training.feature_cache import AS_IT_LIES, FeatureCache, UpperCNN
 
 
 class DistillationTargets:
     """The first principal components of an encoder's states of clips.
 
     Args:
-        states: of at least these clips.
+        cache: of at least these clips, as they lie.
         rows: the training clips.
         stride: how many frames of a spectrogram get one lesson.
 
@@ -29,9 +30,12 @@ class DistillationTargets:
 
     WIDTH = 128  # fewer where the encoder's states have fewer
 
-    def __init__(self, states: FeatureCache, rows: Dataset, stride: int):
+    def __init__(self, cache: FeatureCache, rows: Dataset, stride: int):
         self.stride = stride
-        clips = {sha256: states.get(sha256, 0) for sha256 in rows["sha256"]}
+        clips = {
+            sha256: torch.from_numpy(cache.get(sha256, AS_IT_LIES).astype(np.float32))
+            for sha256 in rows["sha256"]
+        }
         frames = sum(map(len, clips.values()))
         mean = sum(own.sum(0) for own in clips.values()) / frames
         covariance = sum((own - mean).T @ (own - mean) for own in clips.values()) / frames

@@ -1,15 +1,18 @@
 """Training above a frozen part: what it makes of each clip is computed once and kept.
 
 Where a front end and the first layers stay as they are, running them again in every epoch gives the same
-numbers; a CNN's spectrogram is such a front end, too. `FeatureCache` holds them, of each clip as it is and of
-several augmented copies. The upper layers are trained on them in a fraction of the time. Their
-parameters are the classifier's own, so what was trained is saved by saving the classifier.
+numbers; a CNN's spectrogram is such a front end, too. `FeatureCache` holds them, for several views of each
+clip: as it lies, with its silence trimmed, augmented. The upper layers are trained on them in a fraction of
+the time. Their parameters are the classifier's own, so what was trained is saved by saving the classifier.
 """
 
 import hashlib
-import inspect
 import json
-from collections.abc import Callable, Iterator
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from speech_emotion.atomic import atomic_write
 from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.audio.silence import trim_silence
 from speech_emotion.dataset import crop, read_clip
 from speech_emotion.models.cnn import WaveformClassifier
 from speech_emotion.models.loading import extract
@@ -33,6 +37,67 @@ from speech_emotion.training.inputs import seeded
 
 FAMILIES = ("wav2vec2", "hubert")  # whose encoders are laid out alike
 
+AS_IT_LIES, TRIMMED, AUGMENTED = "as_it_lies", "trimmed", "augmented-"  # views; augmented ones are numbered
+MIN_SAMPLES = SAMPLE_RATE // 5  # a shorter view is padded with silence
+PART_CLIPS = 384  # clips whose states go into one file
+BATCH_SECONDS = 16.0  # sound that is computed at once, padding included
+SPREAD_SECONDS = 0.25  # by which clips of one batch may differ in length
+
+
+@contextmanager
+def constant_positions(model: PreTrainedModel, samples: int) -> Iterator[None]:
+    """Replace the positional convolution by its output where that does not depend on the sound.
+
+    So it is in an encoder made by `distill.py`: the convolution reads constant channels alone, and takes a
+    third of the time of the frozen part on a CPU. Any other encoder is left as it is.
+
+    Args:
+        model: a stock wav2vec2 or HuBERT classifier.
+        samples: length of the batch that will be computed.
+    """
+    encoder = model.base_model.encoder
+    convolution, table = encoder.pos_conv_embed, _position_table(model, samples)
+    if table is not None:
+        encoder.pos_conv_embed = _Positions(table)
+    try:
+        yield
+    finally:
+        encoder.pos_conv_embed = convolution
+
+
+class _Positions(nn.Module):
+    """A table of positions in the place of a positional convolution."""
+
+    def __init__(self, table: torch.Tensor):
+        super().__init__()
+        self.table = table
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.table[:, : hidden.shape[1]].expand_as(hidden)
+
+
+def _position_table(model: PreTrainedModel, samples: int) -> torch.Tensor | None:
+    """Compute what the positional convolution adds to clips of up to so many samples.
+
+    Returns:
+        Shape [1, frames, width]; None where that depends on the sound or on the clip's length.
+    """
+    known = getattr(model, "_position_table", None)
+    if known is not None and known[0] >= samples:
+        return known[1]
+    base, dice = model.base_model, torch.Generator().manual_seed(0)
+    tables = []
+    for size in (samples, samples, samples // 2):
+        noise = torch.randn(1, size, generator=dice).to(model.device)
+        hidden = base.feature_projection(base.feature_extractor(noise).transpose(1, 2))
+        tables.append(base.encoder.pos_conv_embed(hidden[0] if isinstance(hidden, tuple) else hidden))
+    table, same, shorter = tables
+    constant = torch.allclose(table, same, atol=1e-5) and torch.allclose(
+        table[:, : shorter.shape[1]], shorter, atol=1e-5
+    )
+    model._position_table = samples, table if constant else None
+    return model._position_table[1]
+
 
 class UpperLayers(nn.Module):
     """The part of a classifier that is trained; `compute` runs the part below.
@@ -41,6 +106,8 @@ class UpperLayers(nn.Module):
         model: the classifier.
         width: of a state.
     """
+
+    THINNING = 1  # of an augmented view's states, every so many are kept
 
     def __init__(self, model: PreTrainedModel, width: int):
         super().__init__()
@@ -71,6 +138,8 @@ class UpperEncoder(UpperLayers):
     Raises:
         ValueError: another architecture, or not so many layers.
     """
+
+    THINNING = 2  # neighbouring states are alike, and augmented views are half of the cache
 
     def __init__(self, model: PreTrainedModel, frozen_layers: int):
         if model.config.model_type not in FAMILIES or model.config.use_weighted_layer_sum:
@@ -107,16 +176,7 @@ class UpperEncoder(UpperLayers):
 
     def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute the states after the frozen layers."""
-        [model] = self.whole
-        encoder, seen = model.base_model.encoder, []
-        layers, encoder.layers = encoder.layers, encoder.layers[: self.frozen_layers]
-        hook = layers[self.frozen_layers - 1].register_forward_hook(lambda *call: seen.append(call[-1]))
-        try:
-            model.base_model(input_values, attention_mask=attention_mask)
-        finally:
-            hook.remove()
-            encoder.layers = layers
-        return seen.pop()
+        return compute_lower(self.whole[0], self.frozen_layers, input_values, attention_mask)
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
         """Give the number of states of clips of so many samples."""
@@ -124,10 +184,149 @@ class UpperEncoder(UpperLayers):
 
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Give the parameters of the front end and the frozen layers."""
-        for name, parameter in self.whole[0].base_model.state_dict().items():
-            above = name.startswith("encoder.layers.") and int(name.split(".")[2]) >= self.frozen_layers
-            if not above:
-                yield name, parameter
+        return lower_parameters(self.whole[0], self.frozen_layers)
+
+
+def compute_lower(
+    model: PreTrainedModel, layers: int, input_values: torch.Tensor, attention_mask: torch.Tensor
+) -> torch.Tensor:
+    """Compute the states after an encoder's first layers, shape [clips, frames, width]."""
+    encoder, seen = model.base_model.encoder, []
+    every, encoder.layers = encoder.layers, encoder.layers[:layers]
+    hook = every[layers - 1].register_forward_hook(lambda *call: seen.append(call[-1]))
+    try:
+        with constant_positions(model, input_values.shape[1]):
+            model.base_model(input_values, attention_mask=attention_mask)
+    finally:
+        hook.remove()
+        encoder.layers = every
+    return seen.pop()
+
+
+def lower_parameters(model: PreTrainedModel, layers: int) -> Iterator[tuple[str, torch.Tensor]]:
+    """Give the parameters of an encoder's front end and first layers.
+
+    The norm after the last layer is none of them where layers normalise first.
+    """
+    for name, parameter in model.base_model.state_dict().items():
+        above = name.startswith("encoder.layers.") and int(name.split(".")[2]) >= layers
+        after = name.startswith("encoder.layer_norm.") and model.config.do_stable_layer_norm
+        if not above and not after:
+            yield name, parameter
+
+
+class PoolingLayer(UpperLayers):
+    """The last transformer layer as pooling and a classifier's hidden layer, trained on one vector a clip.
+
+    The stock head is linear. With other weights the last layer becomes a network on what was pooled:
+    attention whose queries are zero is the mean over a clip's frames, and the feed-forward network behind it
+    is a hidden layer on that mean. So the cache holds one vector for each view of a clip, and training takes
+    minutes on a CPU. `write_back` writes the weights into the model, whose class stays transformers' own.
+
+    Args:
+        model: a stock wav2vec2 classifier whose layers normalise first.
+        dropout: of the pooled vector and the hidden layer, in training.
+
+    Raises:
+        ValueError: another architecture, or a single layer.
+    """
+
+    HIDDEN = 1024  # units of the hidden layer that are used; the stock layer has three times as many
+    SCALE = 300.0  # of what was pooled over the frame that it is added to, whose share is then below 1 %
+
+    def __init__(self, model: PreTrainedModel, dropout: float = 0.3):
+        config = model.config
+        if (
+            config.model_type not in FAMILIES
+            or not config.do_stable_layer_norm
+            or config.num_hidden_layers < 2
+        ):
+            raise ValueError(
+                "A pooling layer needs a wav2vec2 of two layers or more that normalise first, "
+                f"not this {config.model_type}."
+            )
+        super().__init__(model, config.hidden_size)
+        width, hidden = config.hidden_size, min(self.HIDDEN, config.intermediate_size)
+        self.frozen_layers = config.num_hidden_layers - 1
+        self.values = nn.Linear(width, width)
+        self.hidden_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.hidden, self.hidden_output = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.output_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.classifier = nn.Linear(width, config.num_labels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: torch.Tensor, attention_mask: torch.Tensor) -> SequenceClassifierOutput:
+        """Compute logits.
+
+        Args:
+            states: pooled vectors, shape [clips, 1, width].
+            attention_mask: shape [clips, 1]; not used.
+        """
+        pooled = self.values(states[:, 0])
+        hidden = nn.functional.gelu(self.hidden(self.dropout(self.hidden_norm(pooled))))
+        pooled = pooled + self.hidden_output(self.dropout(hidden))
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(self.output_norm(pooled))))
+
+    def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the mean of the normalised states below the layer, shape [clips, 1, width]."""
+        [model] = self.whole
+        states = compute_lower(model, self.frozen_layers, input_values, attention_mask)
+        lengths = model._get_feat_extract_output_lengths(attention_mask.sum(1))
+        mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
+        states = nn.functional.layer_norm(states, states.shape[-1:], eps=self.config.layer_norm_eps)
+        return (states * mask[..., None]).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+
+    def frames(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return one for each clip."""
+        return torch.ones_like(samples)
+
+    def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Give the parameters of the front end and the frozen layers."""
+        yield "pooled", torch.ones(1)
+        yield from lower_parameters(self.whole[0], self.frozen_layers)
+
+    @torch.no_grad()
+    def set_scale(self, clips: DataLoader) -> None:
+        """Let the layer start from pooled vectors of zero mean and unit variance in every dimension.
+
+        Args:
+            clips: batches of training clips.
+        """
+        pooled = torch.cat([batch["states"][:, 0] for batch in clips])
+        deviation = pooled.std(0).clamp_min(1e-4)
+        self.values.weight.copy_(torch.diag(1 / deviation))
+        self.values.bias.copy_(-pooled.mean(0) / deviation)
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        """Write the layer and the head into the model."""
+        [model] = self.whole
+        encoder = model.base_model.encoder
+        layer, attention = encoder.layers[-1], encoder.layers[-1].attention
+        nn.init.ones_(layer.layer_norm.weight)
+        nn.init.zeros_(layer.layer_norm.bias)
+        intermediate, output = layer.feed_forward.intermediate_dense, layer.feed_forward.output_dense
+        for linear in (attention.q_proj, attention.k_proj, attention.out_proj, intermediate, output):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+        attention.out_proj.weight.fill_diagonal_(self.SCALE)
+        model.config.classifier_proj_size = classes = model.config.num_labels
+        model.projector = nn.Linear(self.width, classes, device=model.device)
+        model.classifier = nn.Linear(classes, classes, device=model.device)
+        nn.init.eye_(model.classifier.weight)
+        nn.init.zeros_(model.classifier.bias)
+        copies = [
+            (attention.v_proj, self.values, 1.0),
+            (layer.final_layer_norm, self.hidden_norm, 1.0),
+            (intermediate, self.hidden, 1.0),
+            (output, self.hidden_output, self.SCALE),
+            (encoder.layer_norm, self.output_norm, 1.0),
+            (model.projector, self.classifier, 1.0),
+        ]
+        for target, source, scale in copies:
+            place = tuple(slice(size) for size in source.weight.shape)
+            target.weight[place] = scale * source.weight
+            target.bias[place[0]] = scale * source.bias
 
 
 class UpperCNN(UpperLayers):
@@ -168,118 +367,144 @@ class UpperCNN(UpperLayers):
 
 
 class FeatureCache:
-    """The states of clips after a model's first layers, kept in a file where later runs find them.
+    """The states of clips after a model's first layers, kept in files where later runs find them.
 
-    The file grows by whatever clip or copy is not in it yet, and an interrupted run goes on where it was.
-    Another encoder, another augmentation or another length makes another file.
+    What is computed goes into files of a few hundred clips, each written aside and renamed when it is whole.
+    So several runs may share a folder: each reads what is there, computes what it lacks, and overwrites
+    nothing. An interrupted run goes on where it was. Another encoder, feature extractor, augmentation,
+    length, precision or version of torch or transformers has a folder of its own.
 
     Args:
         upper: what is trained on the states, on the device that computes.
         extractor: the classifier's feature extractor.
-        seconds: longer clips are cropped to their start, augmented ones at random.
+        seconds: longer views are cropped to their start, augmented ones at random.
         folder: where the files are.
-        batch_size: clips that are computed at once.
     """
 
-    SAVED_EVERY = 100  # batches
+    def __init__(self, upper: UpperLayers, extractor: FeatureExtractionMixin, seconds: float, folder: Path):
+        self.upper, self.extractor, self.seconds = upper, extractor, seconds
+        self.folder = folder / _fingerprint(upper, extractor, seconds)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.read: set[Path] = set()  # indices of files that are open
+        self.pieces: dict[tuple[str, str], tuple[np.ndarray, int, int]] = {}
+        self._open_parts()
 
-    def __init__(
-        self,
-        upper: UpperLayers,
-        extractor: FeatureExtractionMixin,
-        seconds: float,
-        folder: Path,
-        batch_size: int,
-    ):
-        self.upper, self.extractor = upper, extractor
-        self.seconds, self.batch_size = seconds, batch_size
-        self.file = folder / _fingerprint(upper, seconds)
-        self.index = self.file.with_suffix(".json")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.frames: np.ndarray | None = None
-        self.pieces: dict[tuple[str, int], slice] = {}
+    def add(self, rows: Dataset, views: Iterable[str]) -> None:
+        """Compute the states of these views of the clips, where no file has them yet."""
+        self._open_parts()
+        sha256s = rows["sha256"][:]
+        missing = [
+            (row, view)
+            for view in views
+            for row, sha256 in enumerate(sha256s)
+            if (sha256, view) not in self.pieces
+        ]
+        parts = range(0, len(missing), PART_CLIPS)
+        for start in tqdm(parts, desc="frozen part", unit="file", disable=not parts):
+            self._compute(rows, missing[start : start + PART_CLIPS])
+        self._open_parts()
 
-    def add(self, rows: Dataset, copies: int) -> None:
-        """Compute what the file lacks of these clips as they are and of so many augmented copies of each."""
-        lengths = self._lengths()
-        known = {(sha256, copy) for sha256, copy, _ in lengths}
-        if missing := _Copies(rows, copies, self.seconds, known):
-            self._compute(missing, lengths)
-        ends = np.cumsum([frames for _, _, frames in lengths]).tolist()
-        self.frames = np.memmap(self.file, np.float16, "r", shape=(ends[-1], self.upper.width))
-        self.pieces = {
-            (sha256, copy): slice(end - frames, end)
-            for (sha256, copy, frames), end in zip(lengths, ends, strict=True)
-        }
+    def get(self, sha256: str, view: str) -> np.ndarray:
+        """Return the states of a view of a clip: float16, shape [frames, width].
 
-    def get(self, sha256: str, copy: int) -> torch.Tensor:
-        """Give the states of a clip's copy (0: the clip itself), float32, shape [frames, width]."""
-        return torch.from_numpy(self.frames[self.pieces[sha256, copy]].astype(np.float32))
+        Raises:
+            KeyError: nobody has computed them.
+        """
+        frames, start, count = self.pieces[sha256, view]
+        return frames[start : start + count]
 
-    def _lengths(self) -> list[tuple[str, int, int]]:
-        """Read whose states the file holds and how long they are; what either file has lost is left out."""
-        try:
-            lengths = json.loads(self.index.read_text())
-        except (FileNotFoundError, ValueError):
-            return []
-        there = self.file.stat().st_size if self.file.exists() else 0
-        ends = np.cumsum([frames for _, _, frames in lengths]) * self.upper.width * np.float16().itemsize
-        return lengths[: int(np.searchsorted(ends, there, side="right"))]
+    def select(self, rows: Dataset, views: Sequence[str]) -> Dataset:
+        """Keep the rows of which the cache has one of these views."""
+        self._open_parts()
+        sha256s = rows["sha256"][:]
+        kept = [
+            index
+            for index, sha256 in enumerate(sha256s)
+            if any((sha256, view) in self.pieces for view in views)
+        ]
+        return rows if len(kept) == len(rows) else rows.select(kept)
+
+    def _open_parts(self) -> None:
+        """Open the files that this or another run has finished since."""
+        for index in sorted(set(self.folder.glob("*.json")) - self.read):
+            entries = json.loads(index.read_text())
+            total = sum(count for *_, count in entries)
+            shape = (total, self.upper.width)
+            frames, start = np.memmap(index.with_suffix(".f16"), np.float16, "r", shape=shape), 0
+            for sha256, view, count in entries:
+                self.pieces[sha256, view] = frames, start, count
+                start += count
+            self.read.add(index)
 
     @torch.no_grad()
-    def _compute(self, missing: "_Copies", lengths: list[tuple[str, int, int]]) -> None:
-        """Append the states of the copies to the file, and to `lengths` whose they are and how long."""
-        loader = DataLoader(missing, self.batch_size, collate_fn=list, num_workers=1)
+    def _compute(self, rows: Dataset, items: Sequence[tuple[int, str]]) -> None:
+        """Write the states of views of clips into a new file."""
         [model] = self.upper.whole
         model.eval()
-        with self.file.open("ab") as out:
-            out.truncate(sum(frames for _, _, frames in lengths) * self.upper.width * np.float16().itemsize)
-            bar = tqdm(loader, desc="frozen part", unit="batch")
-            for number, batch in enumerate(bar, start=1):
-                clips = [audio for _, _, audio in batch]
-                inputs = extract(self.extractor, clips)
-                found = self.upper.compute(
-                    **{name: tensor.to(model.device) for name, tensor in inputs.items()}
-                )
-                frames = self.upper.frames(torch.tensor([clip.size for clip in clips])).tolist()
-                for (sha256, copy, _), length, states in zip(batch, frames, found, strict=True):
-                    out.write(states[:length].cpu().to(torch.float16).numpy().tobytes())
-                    lengths.append((sha256, copy, length))
-                if number % self.SAVED_EVERY == 0 or number == len(loader):
-                    out.flush()
-                    atomic_write(self.index, json.dumps(lengths))
+        clips = [rows[row] for row, _ in items]
+        sounds = [
+            make_view(read_clip(clip), view, clip["sha256"], self.seconds)
+            for clip, (_, view) in zip(clips, items, strict=True)
+        ]
+        found: list[np.ndarray | None] = [None] * len(items)
+        for batch in _batches([sound.size for sound in sounds]):
+            inputs = extract(self.extractor, [sounds[index] for index in batch])
+            inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+            states = self.upper.compute(**inputs).cpu().to(torch.float16).numpy()
+            frames = self.upper.frames(torch.tensor([sounds[index].size for index in batch])).tolist()
+            for index, own, count in zip(batch, states, frames, strict=True):
+                thinning = self.upper.THINNING if items[index][1].startswith(AUGMENTED) else 1
+                found[index] = own[:count:thinning]
+        part = self.folder / f".{uuid.uuid4().hex}"
+        with part.open("wb") as out:
+            for states in found:
+                out.write(np.ascontiguousarray(states).tobytes())
+            out.flush()
+            os.fsync(out.fileno())
+        index = self.folder / f"{part.name[1:]}.json"
+        part.rename(index.with_suffix(".f16"))
+        entries = [
+            (clip["sha256"], view, len(states))
+            for clip, (_, view), states in zip(clips, items, found, strict=True)
+        ]
+        atomic_write(index, json.dumps(entries))
 
 
 class CachedDataset(torch.utils.data.Dataset):
-    """Rows as a `UpperLayers` is trained on them: states of a copy drawn at random, label beside.
+    """Rows as `UpperLayers` are trained on them: the states of a view drawn at random, label beside.
 
     Args:
-        states: of at least these rows and copies.
-        rows: a split of the dataset.
-        copies: draw among the clip itself and so many copies.
-        teach: returns a clip's distillation targets by its hash and its copy's frames.
+        cache: of at least these rows and views.
+        rows: a split of the dataset; the cache has one of the views of each.
+        views: to draw among, where the cache has them.
+        frames: give so many of a view's states, drawn at random and in their order, which makes a step
+            cheaper and hides parts of the sound; None: all.
+        teach: returns a clip's distillation targets by its hash and its view's frames.
     """
 
     def __init__(
         self,
-        states: FeatureCache,
+        cache: FeatureCache,
         rows: Dataset,
-        copies: int,
+        views: Sequence[str],
+        frames: int | None = None,
         teach: Callable[[str, int], torch.Tensor] | None = None,
     ):
-        self.states = states
+        self.cache, self.frames, self.teach = cache, frames, teach
         self.sha256s, self.labels = rows["sha256"][:], rows["emotion"][:]
-        self.durations = [min(duration, states.seconds) for duration in rows["duration"]]
-        self.copies = copies
-        self.teach = teach
+        self.durations = [min(duration, cache.seconds) for duration in rows["duration"]]
+        self.views = [[view for view in views if (sha256, view) in cache.pieces] for sha256 in self.sha256s]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict:
-        sha256 = self.sha256s[index]
-        states = self.states.get(sha256, np.random.randint(self.copies + 1))
-        clip = {"states": states, "label": self.labels[index]}
+        sha256, views = self.sha256s[index], self.views[index]
+        states = self.cache.get(sha256, views[np.random.randint(len(views))])
+        if self.frames:
+            short = len(states) < self.frames
+            states = states[np.sort(np.random.choice(len(states), self.frames, replace=short))]
+        clip = {"states": torch.from_numpy(states.astype(np.float32)), "label": self.labels[index]}
         return clip | ({"lessons": self.teach(sha256, len(states))} if self.teach else {})
 
 
@@ -297,37 +522,57 @@ def collate_cached(clips: list[dict]) -> dict[str, torch.Tensor]:
     }
 
 
-class _Copies(torch.utils.data.Dataset):
-    """Every clip, then every clip's first augmented copy, and so on; each alike whoever computes it.
+def make_view(audio: np.ndarray, view: str, sha256: str, seconds: float) -> np.ndarray:
+    """Return a view of a clip, the same for whoever makes it.
 
-    Those already known are left out.
+    Args:
+        audio: float32 samples of shape [n], 16 kHz.
+        view: `as_it_lies`, `trimmed` (silence cut off at both ends) or `augmented-1`, `augmented-2`, ...
+        sha256: of the clip; with the view's number it seeds what is random.
+        seconds: the view's length at most.
+
+    Raises:
+        ValueError: there is no such view.
     """
-
-    def __init__(self, rows: Dataset, copies: int, seconds: float, known: set[tuple[str, int]]):
-        self.rows, self.seconds = rows, seconds
-        sha256s = rows["sha256"][:]
-        order = np.argsort(rows["duration"], kind="stable").tolist()  # batches of about one length
-        self.items = [
-            (row, copy) for copy in range(copies + 1) for row in order if (sha256s[row], copy) not in known
-        ]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> tuple[str, int, np.ndarray]:
-        row, copy = self.items[index]
-        clip = self.rows[row]
-        audio = read_clip(clip)
-        if copy:
-            seed = int.from_bytes(hashlib.sha256(f"{clip['sha256']} {copy}".encode()).digest()[:4])
-            with seeded(seed):
-                return clip["sha256"], copy, crop(augment(audio), self.seconds, at_random=True)
-        return clip["sha256"], copy, crop(audio, self.seconds, at_random=False)
+    number = view.removeprefix(AUGMENTED)
+    if view == AS_IT_LIES:
+        audio = crop(audio, seconds, at_random=False)
+    elif view == TRIMMED:
+        audio = crop(trim_silence(audio), seconds, at_random=False)
+    elif number != view and number.isdecimal():
+        seed = int.from_bytes(hashlib.sha256(f"{sha256} {number}".encode()).digest()[:4])
+        with seeded(seed):
+            audio = crop(augment(audio), seconds, at_random=True)
+    else:
+        raise ValueError(f"There is no view {view!r}: as_it_lies, trimmed, augmented-1 and so on.")
+    return np.pad(audio, (0, max(MIN_SAMPLES - audio.size, 0)))
 
 
-def _fingerprint(upper: UpperLayers, seconds: float) -> str:
-    """Hash what the states depend on: the frozen parameters, the changes to copies, the length."""
-    digest = hashlib.sha256(f"{seconds} {inspect.getsource(augmentation)}".encode())
+def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the indices of sounds of about one length, at most `BATCH_SECONDS` with padding."""
+    batch: list[int] = []
+    for index in np.argsort(sizes, kind="stable").tolist():
+        padded = (len(batch) + 1) * sizes[index] > BATCH_SECONDS * SAMPLE_RATE
+        if batch and (padded or sizes[index] - sizes[batch[0]] > SPREAD_SECONDS * SAMPLE_RATE):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _fingerprint(upper: UpperLayers, extractor: FeatureExtractionMixin, seconds: float) -> str:
+    """Hash what the states depend on: frozen parameters, extractor, changes to views, length, versions."""
+    device = upper.whole[0].device.type
+    settings = {
+        "seconds": seconds,
+        "augmentation": augmentation.VERSION,
+        "extractor": extractor.to_dict(),
+        "precision": str(torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None),
+        "versions": [version(package) for package in ("torch", "transformers")],
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, parameter in upper.frozen():
-        digest.update(name.encode() + parameter.cpu().contiguous().numpy().tobytes())
+        digest.update(f"{name} {parameter.dtype}".encode())
+        digest.update(parameter.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, FeatureExtractionMixin, PreTrainedModel, set_seed
@@ -21,13 +21,15 @@ from speech_emotion.training.augmentation import augment
 from speech_emotion.training.distillation import DistillationHead, DistillationTargets
 from speech_emotion.training.errors import ArgumentsError
 from speech_emotion.training.feature_cache import (
+    AS_IT_LIES,
     CachedDataset,
     FeatureCache,
+    PoolingLayer,
     UpperCNN,
     UpperEncoder,
     collate_cached,
 )
-from speech_emotion.training.heads import add_lora, fit_linear_probe, freeze
+from speech_emotion.training.heads import add_lora, draw_probe_clips, fit_linear_probe, freeze
 from speech_emotion.training.inputs import ClipDataset, Collator
 from speech_emotion.training.sampling import balance
 from speech_emotion.training.trainer import EmotionTrainer, make_loss, score
@@ -43,6 +45,8 @@ class TrainingInputs:
         training: the training clips.
         plain: the training clips without augmentation.
         validation: the validation clips.
+        rows: of the training clips.
+        cache: where the states come from; None for waveforms.
     """
 
     model: nn.Module
@@ -50,6 +54,8 @@ class TrainingInputs:
     training: torch.utils.data.Dataset
     plain: torch.utils.data.Dataset
     validation: torch.utils.data.Dataset
+    rows: Dataset
+    cache: FeatureCache | None = None
 
 
 @dataclass
@@ -87,16 +93,21 @@ def fit(recipe: Recipe, args: Arguments, splits: DatasetDict) -> FittedModel:
     new_parameters = {parameter for name, parameter in model.named_parameters() if name in fresh}
     if recipe.frozen_layers is not None:
         freeze(model, recipe.frozen_layers, args.device.type)
-    if recipe.cached_views is None:
-        inputs = waveform_inputs(recipe, model, extractor, splits)
-    else:
+    elif recipe.pooling_layer:
+        freeze(model, model.config.num_hidden_layers - 1, args.device.type)
+    if recipe.cached_views:
         inputs = cached_inputs(recipe, args, model, extractor, splits)
-    if recipe.distill_from:
-        new_parameters |= {*inputs.model.parameters()}  # those of the distillation head, too
-    weights = balance(splits["train"]) if recipe.balance else None
+    else:
+        inputs = waveform_inputs(recipe, model, extractor, splits)
+    if recipe.distill_from or recipe.pooling_layer:
+        new_parameters |= {*inputs.model.parameters()}  # those of the distillation head or the new layer, too
+    weights = balance(inputs.rows) if recipe.balance else None
     if recipe.linear_probe:
-        plain = DataLoader(inputs.plain, args.per_device_eval_batch_size, collate_fn=inputs.collate)
-        new_parameters |= fit_linear_probe(model, inputs.model.to(args.device), plain, weights)
+        plain, own_weights = draw_probe_clips(inputs.plain, weights, args.seed)
+        plain = DataLoader(plain, args.per_device_eval_batch_size, collate_fn=inputs.collate)
+        new_parameters |= fit_linear_probe(model, inputs.model.to(args.device), plain, own_weights)
+    if recipe.pooling_layer:
+        inputs.model.set_scale(DataLoader(inputs.plain, 512, collate_fn=inputs.collate))
     if recipe.lora_rank:
         inputs.model = add_lora(model, recipe.lora_rank)
         new_parameters = {each for each in inputs.model.parameters() if each.requires_grad}
@@ -119,6 +130,8 @@ def fit(recipe: Recipe, args: Arguments, splits: DatasetDict) -> FittedModel:
     with args.main_process_first():
         checkpoint = checkpoints.find_resumable(Path(args.output_dir), args.resume_from_checkpoint)
     trainer.train(checkpoint)
+    if recipe.pooling_layer:
+        inputs.model.write_back()
     if recipe.lora_rank:
         model = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
     return FittedModel(model, extractor, trainer, inputs)
@@ -147,7 +160,7 @@ def waveform_inputs(
     plain, validation = [ClipDataset(splits[name], seconds) for name in ("train", "validation")]
     change = augment if recipe.augmentation else None
     training = ClipDataset(splits["train"], seconds, change)
-    return TrainingInputs(model, Collator(extractor), training, plain, validation)
+    return TrainingInputs(model, Collator(extractor), training, plain, validation, splits["train"])
 
 
 def cached_inputs(
@@ -163,7 +176,7 @@ def cached_inputs(
         ModelError: there is no encoder to distil from.
         ArgumentsError: the states of such a model cannot be cached.
     """
-    copies = recipe.cached_views if recipe.augmentation else 0
+    views = recipe.cached_views if recipe.augmentation else [AS_IT_LIES]
     model.to(args.device)
     targets = distillation_targets(recipe, args, splits, model) if recipe.distill_from else None
     try:
@@ -171,18 +184,22 @@ def cached_inputs(
             upper = DistillationHead(model, targets.width, recipe.distill_weight)
         elif recipe.model in CNNS:
             upper = UpperCNN(model)
+        elif recipe.pooling_layer:
+            upper = PoolingLayer(model)
         else:
             upper = UpperEncoder(model, recipe.frozen_layers)
     except ValueError as error:
         raise ArgumentsError(str(error)) from error
     with args.main_process_first():
-        batch = args.per_device_eval_batch_size
-        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir, batch)
-        cache.add(splits["train"], copies)
-        cache.add(splits["validation"], copies=0)
-    training = CachedDataset(cache, splits["train"], copies, targets and targets.get)
-    plain, validation = [CachedDataset(cache, splits[name], copies=0) for name in ("train", "validation")]
-    return TrainingInputs(upper, collate_cached, training, plain, validation)
+        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir)
+        if recipe.compute_views:
+            cache.add(splits["train"], views)
+            cache.add(splits["validation"], [AS_IT_LIES])
+    rows = cache.select(splits["train"], views)
+    training = CachedDataset(cache, rows, views, recipe.cached_frames, targets and targets.get)
+    plain = CachedDataset(cache, rows, views, recipe.cached_frames)
+    validation = CachedDataset(cache, cache.select(splits["validation"], [AS_IT_LIES]), [AS_IT_LIES])
+    return TrainingInputs(upper, collate_cached, training, plain, validation, rows, cache)
 
 
 def distillation_targets(
@@ -202,13 +219,13 @@ def distillation_targets(
     """
     labels = splits["train"].features["emotion"].names
     encoder, extractor, _ = new_classifier(recipe.distill_from, labels)  # its head is not used
-    layers, batch = encoder.config.num_hidden_layers, args.per_device_eval_batch_size
+    layers = encoder.config.num_hidden_layers
     freeze(encoder, layers, args.device.type)
     try:
         upper = UpperEncoder(encoder.to(args.device), layers)
     except ValueError as error:
         raise ArgumentsError(str(error)) from error
     with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir, batch)
-        cache.add(splits["train"], copies=0)
+        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir)
+        cache.add(splits["train"], [AS_IT_LIES])
     return DistillationTargets(cache, splits["train"], model.stride)

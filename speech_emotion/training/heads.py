@@ -18,6 +18,8 @@ ATTENTION = {
     *("q_proj", "k_proj", "v_proj", "out_proj", "o_proj"),
     *("linear_q", "linear_k", "linear_v", "linear_out"),
 }
+
+PROBE_CLIPS = 5000  # that the probe is fitted on at most
 PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
 
 
@@ -36,6 +38,21 @@ def freeze(model: PreTrainedModel, layers: int, device: str) -> None:
         model.freeze_feature_encoder()  # else it asks for gradients all the same
         front_end = model.base_model.feature_extractor
         front_end.forward = torch.autocast(device, enabled=False)(front_end.forward)
+
+
+def draw_probe_clips(
+    clips: torch.utils.data.Dataset, weights: np.ndarray | None, seed: int
+) -> tuple[torch.utils.data.Dataset, np.ndarray | None]:
+    """Draw the clips for a linear probe where there are more than it needs.
+
+    Returns:
+        The clips, and their weights: of a draw by weight, all count alike.
+    """
+    if len(clips) <= PROBE_CLIPS:
+        return clips, weights
+    shares = None if weights is None else weights / weights.sum()
+    drawn = np.random.default_rng(seed).choice(len(clips), PROBE_CLIPS, replace=False, p=shares)
+    return torch.utils.data.Subset(clips, drawn.tolist()), None
 
 
 @torch.no_grad()

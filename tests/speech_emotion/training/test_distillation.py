@@ -5,6 +5,7 @@ from speech_emotion.dataset import open_dataset
 from speech_emotion.models.loading import new_classifier
 from speech_emotion.training.distillation import DistillationHead, DistillationTargets
 from speech_emotion.training.feature_cache import (
+    AS_IT_LIES,
     CachedDataset,
     FeatureCache,
     UpperCNN,
@@ -23,8 +24,8 @@ def rows(small_dataset):
 def teacher(encoder_folder, rows, tmp_path, monkeypatch) -> DistillationTargets:
     monkeypatch.setattr(DistillationTargets, "WIDTH", 6)
     encoder, extractor, _ = new_classifier(encoder_folder, ["happy", "sad"])
-    states = FeatureCache(UpperEncoder(encoder, 1), extractor, 5.0, tmp_path / "teacher", batch_size=3)
-    states.add(rows, copies=0)
+    states = FeatureCache(UpperEncoder(encoder, 1), extractor, 5.0, tmp_path / "teacher")
+    states.add(rows, [AS_IT_LIES])
     return DistillationTargets(states, rows, stride=16)
 
 
@@ -32,9 +33,9 @@ def teacher(encoder_folder, rows, tmp_path, monkeypatch) -> DistillationTargets:
 def batch(rows, teacher, tmp_path) -> tuple[DistillationHead, dict]:
     model, extractor, _ = new_classifier("cnn", rows.features["emotion"].names)
     tail = DistillationHead(model, teacher.width, weight=2.0).eval()
-    states = FeatureCache(tail, extractor, 5.0, tmp_path / "cnn", batch_size=3)
-    states.add(rows, copies=1)
-    clips = CachedDataset(states, rows, 1, teacher.get)
+    states = FeatureCache(tail, extractor, 5.0, tmp_path / "cnn")
+    states.add(rows, [AS_IT_LIES, "augmented-1"])
+    clips = CachedDataset(states, rows, [AS_IT_LIES, "augmented-1"], teach=teacher.get)
     return tail, collate_cached([clips[index] for index in range(len(clips))])
 
 

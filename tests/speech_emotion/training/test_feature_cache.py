@@ -1,17 +1,32 @@
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForAudioClassification,
+    HubertConfig,
+    HubertForSequenceClassification,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForSequenceClassification,
+)
 
 from speech_emotion.dataset import open_dataset, read_clip
 from speech_emotion.inference.classifier import EmotionClassifier
-from speech_emotion.models.loading import new_classifier
+from speech_emotion.models.loading import extract, new_classifier
 from speech_emotion.training.feature_cache import (
+    AS_IT_LIES,
+    TRIMMED,
     CachedDataset,
     FeatureCache,
+    PoolingLayer,
     UpperCNN,
     UpperEncoder,
     collate_cached,
+    constant_positions,
+    make_view,
 )
+from speech_emotion.training.inputs import seeded
 
 
 @pytest.fixture(params=["wav2vec2", "cnn", "cnn-mfcc"])
@@ -22,70 +37,189 @@ def classifier(request, encoder_folder, small_dataset) -> EmotionClassifier:
     return EmotionClassifier(model, extractor)
 
 
-def keep(classifier, rows, folder, copies=1):
+VIEWS = [AS_IT_LIES, TRIMMED, "augmented-1"]
+
+
+def keep(classifier, rows, folder, views=(AS_IT_LIES, "augmented-1")):
     whole = classifier.model
-    tail = UpperCNN(whole) if whole.config.model_type.endswith("cnn") else UpperEncoder(whole, 1)
-    states = FeatureCache(tail, classifier.engine.extractor, 5.0, folder, batch_size=3)
-    states.add(rows, copies)
-    return states
+    upper = UpperCNN(whole) if whole.config.model_type.endswith("cnn") else UpperEncoder(whole, 1)
+    cache = FeatureCache(upper, classifier.engine.extractor, 5.0, folder)
+    cache.add(rows, views)
+    return cache
 
 
-def test_the_tail_on_kept_states_gives_the_whole_models_logits(classifier, small_dataset, tmp_path):
+def test_upper_layers_on_cached_states_compute_the_whole_models_logits(classifier, small_dataset, tmp_path):
     rows = open_dataset(str(small_dataset))["train"]
-    states = keep(classifier, rows, tmp_path)
-    clips = CachedDataset(states, rows, copies=0)
+    cache = keep(classifier, rows, tmp_path)
+    clips = CachedDataset(cache, rows, [AS_IT_LIES])
     batch = collate_cached([clips[index] for index in range(len(clips))])
     assert batch.pop("labels").tolist() == rows["emotion"][:]
     with torch.inference_mode():
-        logits = states.upper.eval()(**batch).logits
+        logits = cache.upper.eval()(**batch).logits
     whole = classifier.logits([read_clip(row) for row in rows])
     assert torch.allclose(logits, torch.from_numpy(whole), atol=2e-3)
 
 
-def test_what_a_checkpoint_keeps_of_a_tail_can_be_saved_as_safetensors(classifier, small_dataset, tmp_path):
+def test_a_checkpoint_of_upper_layers_can_be_saved_as_safetensors(classifier, small_dataset, tmp_path):
     rows = open_dataset(str(small_dataset))["train"]
-    tail = keep(classifier, rows, tmp_path, copies=0).upper
-    save_file(tail.state_dict(), tmp_path / "model.safetensors")
-    assert load_file(tmp_path / "model.safetensors").keys() == tail.state_dict().keys()
+    upper = keep(classifier, rows, tmp_path).upper
+    save_file(upper.state_dict(), tmp_path / "model.safetensors")
+    assert load_file(tmp_path / "model.safetensors").keys() == upper.state_dict().keys()
 
 
-def test_copies_differ_from_the_clip_and_are_the_same_each_time(classifier, small_dataset, tmp_path):
+def test_views_differ_and_are_the_same_each_time(classifier, small_dataset, tmp_path):
     rows = open_dataset(str(small_dataset))["train"]
-    one, two = keep(classifier, rows, tmp_path / "one"), keep(classifier, rows, tmp_path / "two")
-    sha256s = rows["sha256"][:]
-    assert any(not torch.equal(one.get(sha, 0), one.get(sha, 1)) for sha in sha256s)
-    assert all(torch.equal(one.get(sha, 1), two.get(sha, 1)) for sha in sha256s)
+    one, two = (keep(classifier, rows, tmp_path / name, VIEWS) for name in ("one", "two"))
+    for sha256 in rows["sha256"]:
+        for view in VIEWS:
+            np.testing.assert_array_equal(one.get(sha256, view), two.get(sha256, view))
+    shapes = {view: [one.get(sha256, view).shape for sha256 in rows["sha256"]] for view in VIEWS}
+    assert shapes[AS_IT_LIES] != shapes["augmented-1"]
 
 
-def test_the_file_grows_by_what_it_lacks_and_goes_on_after_an_interruption(
-    classifier, small_dataset, tmp_path
-):
+def test_a_view_is_trimmed_cropped_and_never_shorter_than_a_fifth_of_a_second():
+    beep = np.sin(np.arange(1600, dtype=np.float32))
+    clip = np.concatenate([np.zeros(16_000, np.float32), beep, np.zeros(16_000, np.float32)])
+    assert make_view(clip, AS_IT_LIES, "00", seconds=1.5).size == 24_000
+    trimmed = make_view(clip, TRIMMED, "00", seconds=1.5)
+    assert trimmed.size == 3_200
+    assert np.count_nonzero(trimmed) <= 1600
+    with pytest.raises(ValueError, match="no view 'louder'"):
+        make_view(clip, "louder", "00", seconds=1.5)
+
+
+def test_a_run_computes_what_no_other_has_and_leaves_their_files_alone(classifier, small_dataset, tmp_path):
     dataset = open_dataset(str(small_dataset))
     sha256 = dataset["train"]["sha256"][0]
-    states = keep(classifier, dataset["train"], tmp_path, copies=0)
-    before = states.get(sha256, 0)
-    with states.file.open("ab") as file:
-        file.write(b"cut off here")
-    size = states.file.stat().st_size
-    again = keep(classifier, dataset["train"], tmp_path, copies=0)
-    assert again.file.stat().st_size == size  # nothing was computed
-    again.add(dataset["validation"], copies=1)
-    assert set(again.pieces) > set(states.pieces)
-    assert torch.equal(again.get(sha256, 0), before)
-    assert torch.isfinite(again.get(dataset["validation"]["sha256"][-1], 1)).all()
+    first = keep(classifier, dataset["train"], tmp_path, [AS_IT_LIES])
+    before, files = first.get(sha256, AS_IT_LIES), set(first.folder.iterdir())
+    (first.folder / ".cut-off").write_bytes(b"of a run that was killed")
+    again = keep(classifier, dataset["train"], tmp_path, [AS_IT_LIES])
+    assert set(again.folder.iterdir()) == files | {first.folder / ".cut-off"}  # nothing was computed
+    again.add(dataset["validation"], [AS_IT_LIES, "augmented-1"])
+    np.testing.assert_array_equal(again.get(sha256, AS_IT_LIES), before)
+    first.add(dataset["validation"], [AS_IT_LIES])  # finds what the other run computed
+    assert first.pieces.keys() == again.pieces.keys()
+    assert np.isfinite(again.get(dataset["validation"]["sha256"][-1], "augmented-1")).all()
 
 
-def test_another_encoder_has_states_of_its_own(classifier, small_dataset, tmp_path):
+def test_two_runs_at_once_do_not_spoil_each_others_states(classifier, small_dataset, tmp_path):
+    rows = open_dataset(str(small_dataset))["train"]
+    upper = keep(classifier, rows, tmp_path / "alone", [AS_IT_LIES])
+    caches = [FeatureCache(upper.upper, upper.extractor, 5.0, tmp_path / "shared") for _ in range(2)]
+    for cache in caches:  # both began before either had written anything
+        cache.add(rows, [AS_IT_LIES])
+    for sha256 in rows["sha256"]:
+        for cache in caches:
+            np.testing.assert_array_equal(cache.get(sha256, AS_IT_LIES), upper.get(sha256, AS_IT_LIES))
+
+
+def test_another_encoder_or_extractor_has_states_of_its_own(classifier, small_dataset, tmp_path):
     rows = open_dataset(str(small_dataset))["train"]
     first = keep(classifier, rows, tmp_path)
+    classifier.engine.extractor.do_normalize = not classifier.engine.extractor.do_normalize
+    unscaled = FeatureCache(first.upper, classifier.engine.extractor, 5.0, tmp_path)
+    assert unscaled.folder != first.folder
+    classifier.engine.extractor.do_normalize = not classifier.engine.extractor.do_normalize
     with torch.no_grad():
         if classifier.model.config.model_type == "wav2vec2":
             classifier.model.wav2vec2.feature_projection.projection.bias += 1.0
         else:
             classifier.model.mel.mel_scale.fb[:, 0] += 1.0
     moved = keep(classifier, rows, tmp_path)
-    assert first.file != moved.file
-    assert not torch.allclose(first.get(rows["sha256"][0], 0), moved.get(rows["sha256"][0], 0))
+    assert first.folder != moved.folder
+    sha256 = rows["sha256"][0]
+    assert not np.allclose(first.get(sha256, AS_IT_LIES), moved.get(sha256, AS_IT_LIES))
+
+
+def test_a_step_learns_from_frames_drawn_at_random_and_in_their_order(classifier, small_dataset, tmp_path):
+    rows = open_dataset(str(small_dataset))["train"]
+    cache = keep(classifier, rows, tmp_path, [AS_IT_LIES])
+    clips = CachedDataset(cache, rows, [AS_IT_LIES], frames=7)
+    with seeded(1):
+        drawn = clips[0]["states"]
+    with seeded(1):
+        assert torch.equal(clips[0]["states"], drawn)
+    assert drawn.shape == (7, cache.upper.width)
+    whole = torch.from_numpy(cache.get(rows["sha256"][0], AS_IT_LIES).astype(np.float32))
+    places = [int((whole == frame).all(1).nonzero()[0, 0]) for frame in drawn]
+    assert places == sorted(places)
+    many = CachedDataset(cache, rows, [AS_IT_LIES], frames=10_000)[0]["states"]
+    assert len(many) == 10_000  # a short clip's frames are drawn more than once
+
+
+def test_the_positional_convolution_is_replaced_only_where_it_reads_no_sound(encoder_folder):
+    model, _, _ = new_classifier(encoder_folder, ["happy", "sad"])
+    convolution = model.wav2vec2.encoder.pos_conv_embed
+    projection = model.wav2vec2.feature_projection.projection
+
+    def replaced() -> torch.nn.Module | None:
+        model._position_table = None
+        with torch.no_grad(), constant_positions(model, 16_000):
+            found = model.wav2vec2.encoder.pos_conv_embed
+        assert model.wav2vec2.encoder.pos_conv_embed is convolution
+        return None if found is convolution else found
+
+    with torch.no_grad():
+        projection.weight.normal_()
+        projection.bias.normal_()
+        convolution.conv.parametrizations.weight.original1.normal_()
+        convolution.conv.parametrizations.weight.original0.fill_(10.0)
+        assert replaced() is None
+        projection.weight.zero_()  # every frame is the same, whatever the sound
+        assert replaced() is None  # but the kernel sees where a clip ends
+        future = convolution.conv.kernel_size[0] // 2
+        convolution.conv.parametrizations.weight.original0[..., future + 1 :] = 0.0
+        table = replaced()
+        assert table is not None
+        hidden = projection.bias.expand(1, 9, -1)
+        torch.testing.assert_close(table(hidden), convolution(hidden))
+
+
+def test_a_pooling_layer_written_into_a_stock_model_computes_the_same_logits(
+    small_dataset, tmp_path, monkeypatch
+):
+    rows = open_dataset(str(small_dataset))["train"]
+    config = Wav2Vec2Config(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        do_stable_layer_norm=True,
+        feat_extract_norm="layer",
+        conv_dim=(16,) * 3,
+        conv_kernel=(10, 8, 4),
+        conv_stride=(5, 8, 8),
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        num_labels=8,
+    )
+    torch.manual_seed(0)
+    model = Wav2Vec2ForSequenceClassification(config).eval()
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
+    monkeypatch.setattr(PoolingLayer, "HIDDEN", 48)
+    upper = PoolingLayer(model).eval()
+    with torch.no_grad():
+        for parameter in upper.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    cache = FeatureCache(upper, extractor, 5.0, tmp_path)
+    cache.add(rows, [AS_IT_LIES])
+    clips = CachedDataset(cache, rows, [AS_IT_LIES])
+    batch = collate_cached([clips[index] for index in range(len(clips))])
+    batch.pop("labels")
+    with torch.inference_mode():
+        expected = upper(**batch).logits
+    upper.write_back()
+    model.save_pretrained(tmp_path / "model")
+    loaded = AutoModelForAudioClassification.from_pretrained(tmp_path / "model")
+    inputs = extract(extractor, [read_clip(row) for row in rows])
+    with torch.inference_mode():
+        found = loaded(**inputs).logits
+    assert expected.std() > 0.3
+    assert (found - expected).abs().max() < 0.05
+    assert upper.width == 32
+    with pytest.raises(ValueError, match="normalise first, not this hubert"):
+        PoolingLayer(HubertForSequenceClassification(HubertConfig(num_hidden_layers=1, hidden_size=48)))
 
 
 def test_what_has_no_tail_is_refused_in_a_sentence(encoder_folder, cnn_folder):
