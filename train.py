@@ -23,6 +23,7 @@ A refusal is one sentence and exit code 1; `accelerate launch` prints a tracebac
 arguments of transformers.TrainingArguments work.
 """
 
+import json
 import time
 from pathlib import Path
 
@@ -165,7 +166,9 @@ def train(
         # Evaluate: the test speakers, once
 
         if recipe.summary and not recipe.validate and not held_out:
-            return report_predictions(fitted.model, predictions, splits["test"], training)
+            report = report_predictions(fitted.model, predictions, splits["test"], training)
+            (fresh / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+            return report
         splits = DatasetDict(splits | {"test": cap_corpora(splits["test"], recipe.test_clips, args.seed)})
         quick, threshold = recipe.summary is not None, read_threshold(recipe.calibrate_on)
         report = evaluate_folder(fresh, splits, training, quick, threshold=threshold)
