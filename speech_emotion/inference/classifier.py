@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import deque
+from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speech_emotion.audio.decoding import MAX_RECORDING_SECONDS, SAMPLE_RATE
+from speech_emotion.audio.decoding import MAX_RECORDING_SECONDS, SAMPLE_RATE, AudioError
 from speech_emotion.inference.backends import (
     Engine,
     ExportError,
@@ -20,7 +21,8 @@ from speech_emotion.inference.backends import (
     waveform_extractor,
 )
 from speech_emotion.inference.prediction import Prediction, Segment
-from speech_emotion.inference.recording import Source
+from speech_emotion.inference.recording import Source, find_utterances, read_blocks
+from speech_emotion.inference.reference import Reference, ReferenceHead
 from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.models.folder import (
     SETTINGS,
@@ -162,7 +164,72 @@ class EmotionClassifier:
         Returns:
             Probabilities of shape [clips, classes], float64; each row sums to 1.
         """
-        return softmax(self.logits(clips).astype(float))
+        logits = self.logits(clips)
+        if reference is not None and clips and (head := self.reference_head):
+            logits = head.logits(logits, self.pooled_states(clips), reference.vector)
+        return softmax(logits.astype(float))
+
+    @cached_property
+    def reference_head(self) -> ReferenceHead | None:
+        """What answers a clip together with a speaker's reference; None where the folder has none."""
+        return ReferenceHead.load(self.folder) if self.folder else None
+
+    def enroll(self, recordings: Sequence[Source], rate: int = SAMPLE_RATE) -> Reference:
+        """Return how a speaker sounds in some recordings, for `predict(clip, reference=...)`.
+
+        Args:
+            recordings: of one speaker, best in a plain voice, each as `predict` takes it.
+            rate: sampling rate of samples in Hz; files state their own.
+
+        Raises:
+            ModelError: the model has no reference head.
+            AudioError: no recording, or as of `predict`.
+        """
+        if self.reference_head is None:
+            raise ModelError("This model answers every voice alike: it has no reference head.")
+        if not recordings:
+            raise AudioError("A reference needs at least one recording.")
+        clips = []
+        for recording in recordings:
+            blocks = read_blocks(recording, rate, MAX_RECORDING_SECONDS)
+            found = [clip for block in find_utterances(blocks, self.window_seconds) for clip in block.clips]
+            if not found:
+                raise AudioError(
+                    "Nobody speaks in a recording for the reference, as far as this program can tell."
+                )
+            clips += found
+        vector = self.pooled_states(clips).mean(axis=0)
+        return Reference(vector, len(clips), sum(clip.size for clip in clips) / SAMPLE_RATE)
+
+    def pooled_states(self, clips: list[np.ndarray]) -> np.ndarray:
+        """Compute the mean over time of the normalised states below the network's last layer.
+
+        The checkpoint computes them, in PyTorch: exports have no such output.
+
+        Args:
+            clips: as in `classify_segments`.
+
+        Returns:
+            float32, shape [clips, width].
+        """
+        import torch
+
+        from speech_emotion.models.loading import extract
+
+        pooled = []
+        with torch.inference_mode():
+            for clip in clips:
+                windows = cut_windows(clip, self.window_seconds)
+                states = []
+                for window in windows:
+                    inputs = {
+                        name: each.to(self.model.device)
+                        for name, each in extract(self.extractor, [window]).items()
+                    }
+                    hidden = self.model.base_model(**inputs, output_hidden_states=True).hidden_states[-2]
+                    states.append(torch.nn.functional.layer_norm(hidden, hidden.shape[-1:])[0].mean(0).cpu())
+                pooled.append(torch.stack(states).mean(0).numpy())
+        return np.stack(pooled)
 
     def answer_segments(self, starts: list[float], clips: list[np.ndarray], reference=None) -> list[Segment]:
         """Classify the utterances of a recording.
@@ -174,13 +241,15 @@ class EmotionClassifier:
         """
         table = self.classify_segments(clips, reference)
         labels = [self.labels[index] for index in table.argmax(axis=1)]
+        with_reference = reference is not None and self.reference_head
+        threshold = self.reference_head.threshold if with_reference else self.threshold
         return [
             Segment(
                 start=start,
                 end=start + clip.size / SAMPLE_RATE,
                 label=label,
                 probabilities=dict(zip(self.labels, shares.tolist(), strict=True)),
-                sure=is_sure(self.threshold, label, shares.max()),
+                sure=is_sure(threshold, label, shares.max()),
             )
             for start, clip, label, shares in zip(starts, clips, labels, table, strict=True)
         ]

@@ -8,6 +8,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
+from safetensors.torch import load_file, save_file
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.evaluation.calibration import fit_temperature
@@ -15,11 +16,14 @@ from speech_emotion.evaluation.predict import Predictions, draw_rows, predict_ro
 from speech_emotion.evaluation.scores import measure
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.machine import describe_machine
+from speech_emotion.models.folder import WEIGHTS
 from speech_emotion.models.loading import last_linear
 from speech_emotion.training.errors import ArgumentsError
 from speech_emotion.training.feature_cache import AS_IT_LIES, TRIMMED, CachedDataset
 from speech_emotion.training.fitting import FittedModel
 
+MOST_BYTES = 75_000_000  # of a checkpoint in float32
+LEAST_NUMBERS = 2**16  # of a tensor that is stored in half precision
 PREDICTIONS = "predictions.npz"  # beside a model that was trained with --validate false
 
 MOST_CLIPS = 1000  # of one training: enough for a temperature and a threshold
@@ -131,4 +135,20 @@ def save_calibrated(
     head.weight /= temperature
     head.bias /= temperature
     model.save_pretrained(folder)
+    halve_weights(Path(folder) / WEIGHTS)
     extractor.save_pretrained(folder)
+
+
+def halve_weights(file: Path) -> None:
+    """Store the matrices of a large checkpoint in half precision; loaders make float32 of them again.
+
+    Vectors stay as they are: those of a distilled front end leave the range of half precision.
+    """
+    if file.stat().st_size <= MOST_BYTES:
+        return
+    weights = load_file(file)
+    halved = {
+        name: (each.half() if each.numel() > LEAST_NUMBERS else each).contiguous()
+        for name, each in weights.items()
+    }
+    save_file(halved, file, metadata={"format": "pt"})
