@@ -381,6 +381,7 @@ def test_a_recording_of_two_corpora_is_drawn_the_same_in_any_order():
         ("leave_out:iemocap", "no corpus 'iemocap'"),
         ("leave_out:", "no corpus ''"),
         ("leave_out:savee", "nothing to train on"),
+        ("leave_out:savee+iemocap", "no corpus 'iemocap'"),
         ("fold:2", "no clip of savee's fold 2"),
         ("fold:0", "folds 1 to 6"),
         ("fold:7", "folds 1 to 6"),
