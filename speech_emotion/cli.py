@@ -25,6 +25,7 @@ from tqdm import tqdm
 from speech_emotion.audio.decoding import AudioError, header_duration, limit_ffmpeg_memory
 from speech_emotion.inference.batch import classify_files, find_recordings, printable, to_csv
 from speech_emotion.inference.classifier import EmotionClassifier
+from speech_emotion.inference.prediction import Prediction
 from speech_emotion.models.folder import ModelError
 from speech_emotion.shipped import shipped_path
 
@@ -92,8 +93,16 @@ def classify(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
     prediction = classifier.predict(options.source)
     if options.json:
         return to_json(asdict(prediction))
+    return f"{printable(options.source.name)}: {summarise(prediction)}\n"
+
+
+def summarise(prediction: Prediction) -> str:
+    """Return an answer as a phrase: the emotion and its confidence, or the shares of a mixed recording."""
+    if prediction.mixed:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in prediction.shares.items())
+        return f"mixed ({shares} of the speech)"
     doubt = "" if prediction.sure else ", which is too little to be sure"
-    return f"{printable(options.source.name)}: {prediction.label} ({prediction.confidence:.0%}{doubt})\n"
+    return f"{prediction.label} ({prediction.confidence:.0%}{doubt})"
 
 
 def classify_timeline(classifier: EmotionClassifier, options: argparse.Namespace) -> str:

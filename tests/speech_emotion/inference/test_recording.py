@@ -12,7 +12,7 @@ from conftest import pause, speak, write_wav
 
 from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.cli import main
+from speech_emotion.cli import main, summarise
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.prediction import Segment, pool
 from speech_emotion.inference.recording import count_lanes, find_utterances, split_channels
@@ -50,6 +50,7 @@ def test_where_no_emotion_leads_the_answer_is_mixed_and_not_sure():
     answer = pool([segment(0, 2, "happy", 0.9), segment(3, 5, "sad", 0.6)], "PyTorch", 0.5)
     assert answer.mixed
     assert not answer.sure
+    assert summarise(answer) == "mixed (happy 50%, sad 50% of the speech)"
     unsure = pool([segment(0, 2, "happy", 0.55, False), segment(3, 5, "sad", 0.52, False)], "PyTorch", 0.7)
     assert not unsure.mixed
     assert unsure.shares == {"not sure": 1.0}
