@@ -2,18 +2,23 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.inference.archive.inputs import Source, StorageError
 from speech_emotion.inference.archive.tables import Rows, readable
 from speech_emotion.inference.classifier import EmotionClassifier
-from speech_emotion.inference.prediction import Prediction, Segment, pool
+from speech_emotion.inference.prediction import Prediction, Segment
+from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.timeline import Timeline, iter_timeline
+
+MAX_SECONDS = 12 * 3600.0  # a longer recording is refused; one of a day is a microphone left on
+T = TypeVar("T")
 
 
 @cache
@@ -63,51 +68,63 @@ def answer(classifier: EmotionClassifier, name: str, content: Path | bytes | Aud
     Args:
         classifier: answers it.
         name: of the recording.
-        content: as in `try_timeline`.
+        content: as in `attempt`.
     """
-    timeline = try_timeline(classifier, content)
-    if isinstance(timeline, AudioError):
-        return Rows.failure(name, str(timeline), try_again=isinstance(timeline, StorageError))
-    channels = sorted({channel for each in timeline.segments if (channel := channel_of(each))})
-    rows = Rows(seconds=timeline.seconds)
-    for channel in channels or [None]:
-        segments = [each for each in timeline.segments if channel_of(each) == channel]
-        prediction = pool(segments, classifier.engine.name, classifier.threshold)
+    lanes = attempt(answer_lanes, classifier, content)
+    if isinstance(lanes, AudioError):
+        return Rows.failure(name, str(lanes), try_again=isinstance(lanes, StorageError))
+    rows = Rows(seconds=max(timeline.seconds for timeline in lanes.values()))
+    spoken = []
+    for channel, timeline in lanes.items():
+        prediction, key = timeline.prediction(classifier), {"recording": readable(name), "channel": channel}
         recording = {
-            "recording": readable(name),
-            "channel": channel,
+            **key,
             "seconds": round(timeline.seconds, 2),
             "speech_seconds": round(prediction.seconds, 2),
-            "utterances": len(segments),
+            "utterances": len(prediction.utterances),
             **describe(prediction),
             "mixed": prediction.mixed,
             "engine": prediction.engine,
         }
         rows.recordings.append(recording)
-    rows.utterances = [
-        {"recording": readable(name), "channel": channel_of(each), "utterance": number, **locate(each)}
-        for number, each in enumerate(timeline.segments, start=1)
-    ]
+        spoken += [{**key, **locate(each)} for each in prediction.utterances]
+    spoken.sort(key=lambda utterance: utterance["start"])  # stable: the left channel comes first
+    rows.utterances = [{**utterance, "utterance": number} for number, utterance in enumerate(spoken, start=1)]
     return rows
 
 
-def channel_of(segment: Segment) -> str | None:
-    """Return `left` or `right` in a stereo call with a person on each channel, else None."""
-    return getattr(segment, "channel", None)
+def answer_lanes(classifier: EmotionClassifier, content: Path | bytes) -> dict[str | None, Timeline]:
+    """Return a recording's timeline by channel: None for all of them mixed, or both of a stereo call."""
+    if count_lanes(content, MAX_SECONDS) == 1:
+        return {None: answer_mixed(classifier, content)}
+    return {
+        channel: answer_mixed(classifier, content, channel=index)
+        for index, channel in enumerate(("left", "right"))
+    }
 
 
-def try_timeline(classifier: EmotionClassifier, content: Path | bytes | AudioError) -> Timeline | AudioError:
-    """Return a recording's timeline, or why it has none: no recording may stop the others.
+def answer_mixed(classifier: EmotionClassifier, content: Path | bytes, **options) -> Timeline:
+    """Return the whole timeline; options are those of `iter_timeline`."""
+    [timeline] = deque(iter_timeline(classifier, content, max_seconds=MAX_SECONDS, **options), maxlen=1)
+    return timeline
+
+
+def attempt(
+    work: Callable[[EmotionClassifier, Path | bytes], T],
+    classifier: EmotionClassifier,
+    content: Path | bytes | AudioError,
+) -> T | AudioError:
+    """Return what a function makes of a recording, or why it cannot: no recording may stop the others.
 
     Args:
-        classifier: answers it.
-        content: what the decoder takes, or why there is nothing.
+        work: the function.
+        classifier: its first argument.
+        content: its second: what the decoder takes, or why there is nothing.
     """
     if isinstance(content, AudioError):
         return content
     try:
-        [timeline] = deque(iter_timeline(classifier, content), maxlen=1)
-        return timeline
+        return work(classifier, content)
     except AudioError as error:
         return error
     except Exception as error:

@@ -27,6 +27,7 @@ from stand_ins import answer_stand_in
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.cli import main
 from speech_emotion.inference import annotate
+from speech_emotion.inference.archive.answers import answer
 from speech_emotion.inference.archive.cluster import connect
 from speech_emotion.inference.archive.inputs import ArchiveError, Source, StorageError, list_recordings
 from speech_emotion.inference.archive.processes import answer_here, answer_in_processes
@@ -322,6 +323,22 @@ def utterances(name: str, answers: list[tuple[str, bool, float]]) -> list[dict]:
         }
         for number, (emotion, sure, start) in enumerate(answers, start=1)
     ]
+
+
+def test_a_stereo_call_has_a_row_for_each_channel_and_a_copied_channel_is_no_person(cnn_folder, tmp_path):
+    one, other = np.zeros((2, 12 * 16_000), np.float32)
+    one[16_000:48_000], one[112_000:144_000] = speak(120), speak(130)
+    other[64_000:96_000] = speak(230)
+    call = write_wav(tmp_path / "call.wav", np.stack([one, other], axis=1))
+    copied = write_wav(tmp_path / "copied.wav", np.stack([one + other] * 2, axis=1))
+    classifier = EmotionClassifier.from_pretrained(cnn_folder)
+    rows = answer(classifier, "call.wav", call)
+    assert [(row["channel"], row["utterances"]) for row in rows.recordings] == [("left", 2), ("right", 1)]
+    assert [row["channel"] for row in rows.utterances] == ["left", "right", "left"]
+    assert [row["utterance"] for row in rows.utterances] == [1, 2, 3]
+    assert [row["start"] for row in rows.utterances] == sorted(row["start"] for row in rows.utterances)
+    assert rows.seconds == 12
+    assert [row["channel"] for row in answer(classifier, "copied.wav", copied).recordings] == [None]
 
 
 # Runs that are killed
