@@ -13,6 +13,8 @@ from speech_emotion.evaluation.scores import score
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.models.loading import window_seconds
 
+MOST_CLIPS = 800  # drawn from a larger test split
+
 
 def measure_pipeline(folder: Path, rows: Dataset, classifier: EmotionClassifier) -> dict:
     """Score the folder with `evaluate`'s own evaluator through transformers' pipeline, as strangers do.

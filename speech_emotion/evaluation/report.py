@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 
+from speech_emotion.evaluation import pipeline, robustness
 from speech_emotion.evaluation.calibration import measure_calibration
 from speech_emotion.evaluation.card import fill_card, interval, leaks, percent
-from speech_emotion.evaluation.pipeline import measure_pipeline
 from speech_emotion.evaluation.plots import draw_pictures
 from speech_emotion.evaluation.predict import (
     SEED,
@@ -25,12 +25,6 @@ from speech_emotion.evaluation.predict import (
     draw_rows,
     predict_rows,
     predict_validation,
-)
-from speech_emotion.evaluation.robustness import (
-    MOST_CLIPS,
-    measure_robustness,
-    measure_short_clips,
-    measure_surroundings,
 )
 from speech_emotion.evaluation.scores import measure, measure_left_out, score
 from speech_emotion.evaluation.selective import measure_false_alarm, measure_threshold
@@ -185,14 +179,15 @@ def _measure_conditions(
     """Measure what takes long, on a draw of the clips of corpora that training had clips of."""
     if quick:
         return dict.fromkeys(("robustness", "surroundings", "short_clips", "pipeline"))
-    drawn = known[draw_rows(rows.select(known), MOST_CLIPS)]
+    drawn = known[draw_rows(rows.select(known), robustness.MOST_CLIPS)]
     clips = rows.select(drawn)
+    through_pipeline = rows.select(known[draw_rows(rows.select(known), pipeline.MOST_CLIPS)])
     as_it_lies = Predictions(*(each[drawn] for each in test))
     return {
-        "robustness": measure_robustness(classifier, clips, as_it_lies.logits),
-        "surroundings": measure_surroundings(classifier, clips, as_it_lies, threshold),
-        "short_clips": measure_short_clips(classifier, clips, threshold),
-        "pipeline": measure_pipeline(folder, clips, classifier),
+        "robustness": robustness.measure_robustness(classifier, clips, as_it_lies.logits),
+        "surroundings": robustness.measure_surroundings(classifier, clips, as_it_lies, threshold),
+        "short_clips": robustness.measure_short_clips(classifier, clips, threshold),
+        "pipeline": pipeline.measure_pipeline(folder, through_pipeline, classifier),
     }
 
 
