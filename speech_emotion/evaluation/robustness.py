@@ -110,10 +110,12 @@ def _measure(
 
 def _summarise(classifier: EmotionClassifier, predictions: Predictions, threshold: Threshold) -> dict:
     logits, truth, refused = predictions
-    sure = selective_accuracy(logits, truth, threshold, classifier.labels)
     counts = {"clips": len(truth), "refused": int(refused.sum())}
-    selective = {"coverage": sure["coverage"], "sure_accuracy": sure["accuracy"]}
-    return counts | score(logits.argmax(axis=1), truth) | selective
+    sure = {"coverage": 0.0, "sure_accuracy": None}  # a refused clip gets no answer
+    if not refused.all():
+        own = selective_accuracy(logits[~refused], truth[~refused], threshold, classifier.labels)
+        sure = {"coverage": own["coverage"] * float((~refused).mean()), "sure_accuracy": own["accuracy"]}
+    return counts | score(logits.argmax(axis=1), truth) | sure
 
 
 def _surround(audio: np.ndarray, index: int, snr_db: float) -> np.ndarray:

@@ -18,7 +18,7 @@ ATTENTION = {
     *("q_proj", "k_proj", "v_proj", "out_proj", "o_proj"),
     *("linear_q", "linear_k", "linear_v", "linear_out"),
 }
-
+FUSED = ("wavlm",)  # model types whose attention bypasses its projections, so additions have no effect
 PROBE_CLIPS = 5000  # that the probe is fitted on at most
 PROBE_C = 0.01  # inverse regularisation of the linear probe, chosen on validation speakers
 
@@ -122,8 +122,9 @@ def add_lora(model: PreTrainedModel, rank: int) -> nn.Module:
             "--lora_rank needs peft: pip install 'speech-emotion-recognition[train]'."
         ) from error
     linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Linear)}
-    if not (attention := sorted(linear & ATTENTION)):
-        raise ArgumentsError(f"--lora_rank finds no attention in {type(model).__name__}.")
+    attention = sorted(linear & ATTENTION)
+    if not attention or model.config.model_type in FUSED:
+        raise ArgumentsError(f"--lora_rank finds no attention to add to in {type(model).__name__}.")
     adapters = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,

@@ -7,7 +7,9 @@ from transformers import (
     AutoModelForAudioClassification,
     SeamlessM4TFeatureExtractor,
     Wav2Vec2BertConfig,
+    WavLMConfig,
     WhisperConfig,
+    WhisperFeatureExtractor,
 )
 
 from speech_emotion.models.loading import extract, new_classifier
@@ -23,6 +25,11 @@ CONFIGS = {
         decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32, max_source_positions=250,
     ),
 }  # fmt: skip
+EXTRACTORS = {
+    "wav2vec2-bert": SeamlessM4TFeatureExtractor(),
+    "AST": ASTFeatureExtractor(),
+    "Whisper": WhisperFeatureExtractor(feature_size=16, chunk_length=5),
+}
 
 
 def make(name):
@@ -39,9 +46,10 @@ def test_low_rank_additions_are_made_to_the_attention_of_every_architecture(name
     assert any("classifier" in each for each in trained)
 
 
-def test_wav2vec2_bert_learns_through_its_low_rank_additions():
-    model = add_lora(make("wav2vec2-bert"), 2)
-    inputs = extract(SeamlessM4TFeatureExtractor(), [torch.randn(16_000).numpy() for _ in range(2)])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_architecture_learns_through_its_low_rank_additions(name):
+    model = add_lora(make(name), 2)
+    inputs = extract(EXTRACTORS[name], [torch.randn(16_000).numpy() for _ in range(2)])
     model(**inputs).logits.square().sum().backward()
     moved = [
         name for name, each in model.named_parameters() if "lora_B" in name and each.grad.abs().sum() > 0
@@ -51,7 +59,15 @@ def test_wav2vec2_bert_learns_through_its_low_rank_additions():
 
 def test_a_model_without_attention_gets_no_low_rank_additions():
     model, _, _ = new_classifier("cnn", ["happy", "sad"], {"widths": [8, 8]})
-    with pytest.raises(ArgumentsError, match="finds no attention in SpectrogramCNN"):
+    with pytest.raises(ArgumentsError, match="finds no attention to add to in SpectrogramCNN"):
+        add_lora(model, 2)
+
+
+def test_additions_that_would_have_no_effect_are_refused():
+    model = AutoModelForAudioClassification.from_config(
+        WavLMConfig(**TINY, conv_dim=(16,), conv_kernel=(80,), conv_stride=(40,))
+    )
+    with pytest.raises(ArgumentsError, match="finds no attention to add to in WavLM"):
         add_lora(model, 2)
 
 
