@@ -35,7 +35,7 @@ TABLES = {
     "meld": Licence(
         "MELD", "https://affective-meld.github.io/", "GPL-3.0; footage of third parties",
         "research; the footage belongs to its makers",
-        note="MELD's labels were given with picture and words, so the voice alone does not always have them. "
+        note="MELD's labels were given with picture and words, so not every label can be heard in the voice. "
         "Laughter and music lie under many clips. The clips are of the official training split, so no figure "
         "on them is a published test score.",
     ),
