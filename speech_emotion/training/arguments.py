@@ -44,8 +44,15 @@ class Recipe:
     protocol: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "split anew: fold:1 .. fold:6, leave_out:CORPUS, random (leaks speakers); several are "
-            "trained one after another (default: the splits as prepared)"
+            "help": "split anew: fold:1 .. fold:6, leave_out:CORPUS, tfds, random (leaks speakers); several "
+            "are trained one after another (default: the splits as prepared)"
+        },
+    )
+    train_on: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "with --protocol: train whole on these corpora too, which would only test or be set "
+            "aside, as `meld` or `emov_db`"
         },
     )
     clips_per_speaker: int = field(

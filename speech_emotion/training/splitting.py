@@ -41,7 +41,7 @@ def split_dataset(dataset: DatasetDict, recipe: Recipe, seed: int) -> dict[str |
     runs = {}
     for protocol in recipe.protocol or [None]:
         try:
-            splits = resplit(dataset, protocol) if protocol else dataset
+            splits = resplit(dataset, protocol, train_on=recipe.train_on) if protocol else dataset
         except ValueError as error:
             raise SplitError(str(error)) from error
         if missing := [name for name in SPLITS if name not in splits]:

@@ -1,5 +1,5 @@
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from speech_emotion.dataset import DatasetError, open_dataset
 from speech_emotion.training.arguments import Recipe
@@ -93,3 +93,18 @@ def test_too_many_calibration_groups_are_refused(small_dataset):
     with pytest.raises(SplitError, match=r"--calibration_folds 99: these speakers make 2 to \d+ groups\."):
         calibration_groups(dataset, Recipe(calibration_folds=99), seed=0)
     assert calibration_groups(dataset, Recipe(), seed=0) == []
+
+
+def test_a_corpus_that_would_be_set_aside_trains_where_it_is_named(small_dataset):
+    dataset = open_dataset(str(small_dataset))
+    calls = dataset["train"].select(range(4))
+    happy = dataset["train"].features["emotion"].str2int("happy")
+    facts = {"corpus": "calls", "speaker": "calls-ann", "emotion": happy}
+    calls = calls.map(
+        lambda row, index: facts | {"sha256": str(index)}, with_indices=True, features=calls.features
+    )
+    dataset["train"] = concatenate_datasets([dataset["train"], calls])
+    [splits] = split_dataset(dataset, Recipe(protocol=["speakers"]), seed=0).values()
+    assert "calls" not in splits["train"]["corpus"]
+    [splits] = split_dataset(dataset, Recipe(protocol=["speakers"], train_on=["calls"]), seed=0).values()
+    assert splits["train"]["corpus"][:].count("calls") == 4
