@@ -418,15 +418,6 @@ def archive() -> str:
     )
 
 
-def growth() -> str:
-    """Render how preparing a dataset grows, on a machine that did other work too."""
-    rows = [
-        [f"{own['clips']:,}", f"{own['cpu_seconds']:.0f} s", f"{own['peak_pss_mb']} MB"]
-        for own in read("results/prepare_growth")["growth"]
-    ]
-    return markdown(["clips", "processor time", "memory"], rows)
-
-
 def licences() -> str:
     """Render the licences of what `requirements.txt` installs."""
     rows = [[words, ", ".join(names)] for words, names in read("results/audit")["licences"].items()]
@@ -455,7 +446,6 @@ TABLES: dict[str, Callable[[], str]] = {
         permissions,
         training,
         preparation,
-        growth,
         archive,
         licences,
     )
