@@ -54,7 +54,7 @@ def lay_out(listen: Listen) -> None:
     forget = gr.Button("forget", visible="hidden", elem_id="live-forget")
     session = gr.State(time_to_live=2 * LIVE_SECONDS)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    sound.input(
+    sound.change(
         follow_text,
         [sound, listen.model, listen.language, session],
         [answer, session],

@@ -44,6 +44,10 @@
       const text = say(node.dataset.tLabel, node.dataset);
       if (node.getAttribute("aria-label") !== text) node.setAttribute("aria-label", text);
     }
+    for (const button of all("[data-language]")) {
+      const pressed = String(button.dataset.language === language);
+      if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
+    }
     if (document.documentElement.lang !== language) document.documentElement.lang = language;
     if (document.title !== say("title")) document.title = say("title");
   }
@@ -51,7 +55,6 @@
   function speakLanguage(code) {
     language = code;
     stored("language", code);
-    for (const button of all("[data-language]")) button.setAttribute("aria-pressed", button.dataset.language === code);
     translate();
     put("language", code);
   }
