@@ -1,6 +1,7 @@
 """A longer recording: one sentence, a curve over the waveform, the strongest moments, and files to save."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -19,6 +20,7 @@ from speech_emotion.ui.wording import emotion_name, text
 OUTLINE_POINTS = 1200  # of a waveform at most
 CURVE_POINTS = 240
 MOMENTS = 5  # the strongest, that are listed
+SIDES = ("lane_left", "lane_right")  # names of the two channels
 PLAIN = ("neutral", "calm")  # emotions that a headline does not look for
 LEAST_SHARE = 0.02  # of the speech, for an emotion to get a curve of its own
 
@@ -30,40 +32,48 @@ class Lane:
     Attributes:
         name: as the page shows it at first.
         segments: in order.
+        peaks: of the waveform, as in `Timeline`.
     """
 
     name: str
     segments: list[Segment]
+    peaks: np.ndarray
 
 
-def lanes_of(timeline: Timeline, language: str) -> list[Lane]:
-    """Return the recording's lanes: Left and Right where its two channels hold different people, else one."""
-    channels = sorted({channel for each in timeline.segments if (channel := getattr(each, "channel", None))})
-    if len(channels) < 2:
-        return [Lane("", list(timeline.segments))]
-    return [
-        Lane(
-            text(f"lane_{channel}", language), [each for each in timeline.segments if each.channel == channel]
-        )
-        for channel in channels
-    ]
+def merge(timelines: Sequence[Timeline]) -> Timeline:
+    """Return one timeline of everything that is said on a recording's channels, in order."""
+    if len(timelines) == 1:
+        return timelines[0]
+    segments = sorted(
+        (each for timeline in timelines for each in timeline.segments), key=lambda each: each.start
+    )
+    size = max(timeline.peaks.size for timeline in timelines)
+    peaks = np.max([np.pad(each.peaks, (0, size - each.peaks.size)) for each in timelines], axis=0)
+    return Timeline(segments, max(each.seconds for each in timelines), peaks)
 
 
 def page(
-    timeline: Timeline, name: str, engine: str, language: str, whole: float | None = None, note: str = ""
+    timelines: Sequence[Timeline],
+    name: str,
+    engine: str,
+    language: str,
+    whole: float | None = None,
+    note: str = "",
 ) -> str:
     """Render a longer recording's answer.
 
     Args:
-        timeline: of the recording, or of what has been heard of it.
+        timelines: one of the recording, or one of each channel where two people have a channel each.
         name: of the file.
         engine: what computed it, with the model's name.
         language: a key of `LANGUAGES`.
         whole: the recording's length in seconds while it is still being heard, so that the picture stays put.
         note: a sentence about what is missing, such as that it was stopped.
     """
+    timeline = merge(timelines)
     seconds = max(timeline.seconds, whole or 0.0)
-    lanes = lanes_of(timeline, language)
+    names = [text(key, language) for key in SIDES] if len(timelines) > 1 else [""]
+    lanes = [Lane(side, each.segments, each.peaks) for side, each in zip(names, timelines, strict=True)]
     labels = _curves(timeline)
     found = {
         each: [find_stretches(lane.segments, each, timeline.seconds) for lane in lanes] for each in labels
@@ -216,7 +226,7 @@ def _lane(
     return (
         f"<div class='lane'>{head}<div class='chart zoomable'><svg viewBox='0 0 {seconds:.2f} 100' "
         "preserveAspectRatio='none' "
-        f"aria-hidden='true'>{_outline(timeline, peak)}{curves}</svg>{marks}</div>"
+        f"aria-hidden='true'>{_outline(lane.peaks, timeline.seconds, peak)}{curves}</svg>{marks}</div>"
         f"<div class='segments' role='group' aria-label='{escape(text('segments', language))}'>"
         f"{segments}</div></div>"
     )
@@ -235,12 +245,11 @@ def _curve(lane: Lane, emotion: str, heard: float, seconds: float) -> str:
     )
 
 
-def _outline(timeline: Timeline, most: float) -> str:
-    peaks = timeline.peaks
+def _outline(peaks: np.ndarray, seconds: float, most: float) -> str:
     if not peaks.size:
         return ""
     step = -(-peaks.size // OUTLINE_POINTS)
-    wide = timeline.seconds / peaks.size * step
+    wide = seconds / peaks.size * step
     peaks = np.pad(peaks, (0, -peaks.size % step)).reshape(-1, step).max(axis=1) / most
     upper = " ".join(f"{x * wide:.2f},{50 - 40 * peak:.1f}" for x, peak in enumerate(peaks))
     lower = " ".join(f"{x * wide:.2f},{50 + 40 * peak:.1f}" for x, peak in reversed(list(enumerate(peaks))))
@@ -309,7 +318,16 @@ def _files(
 ) -> str:
     """Render the buttons that save the recording's answer."""
     stem = name.rpartition(".")[0] or name
-    rows = [{"from": clock(each["start"]), "to": clock(each["end"])} | each for each in timeline.rows()]
+    rows = [
+        ({"person": _mark(lanes, segment)} if len(lanes) > 1 else {})
+        | {"from": clock(segment.start), "to": clock(segment.end)}
+        | segment.row()
+        for segment in timeline.segments
+    ]
+    described = describe_recording(timeline)
+    if len(lanes) > 1:
+        for segment, row in zip(timeline.segments, described["segments"], strict=True):
+            row["person"] = _mark(lanes, segment)
     return (
         "<div class='cluster downloads'>"
         + render.saving("save_csv", f"{stem}.csv", "text/csv", to_csv(rows), language, main=True)
@@ -317,13 +335,13 @@ def _files(
             "save_json",
             f"{stem}.json",
             "application/json",
-            json.dumps(describe_recording(timeline), indent=1),
+            json.dumps(described, indent=1, ensure_ascii=False),
             language,
         )
         + render.saving(
-            "save_srt", f"{stem}.srt", "application/x-subrip", to_srt(timeline, language), language
+            "save_srt", f"{stem}.srt", "application/x-subrip", to_srt(timeline, lanes, language), language
         )
-        + render.saving("save_vtt", f"{stem}.vtt", "text/vtt", to_vtt(timeline, language), language)
+        + render.saving("save_vtt", f"{stem}.vtt", "text/vtt", to_vtt(timeline, lanes, language), language)
         + render.saving(
             "save_report",
             f"{stem}.html",
@@ -335,18 +353,18 @@ def _files(
     )
 
 
-def to_srt(timeline: Timeline, language: str) -> str:
+def to_srt(timeline: Timeline, lanes: list[Lane], language: str) -> str:
     """Write the emotions as SubRip subtitles."""
     return "\n".join(
-        f"{number}\n{_stamp(each.start, ',')} --> {_stamp(each.end, ',')}\n{_caption(each, language)}\n"
+        f"{number}\n{_stamp(each.start, ',')} --> {_stamp(each.end, ',')}\n{_caption(each, lanes, language)}\n"
         for number, each in enumerate(timeline.segments, 1)
     )
 
 
-def to_vtt(timeline: Timeline, language: str) -> str:
+def to_vtt(timeline: Timeline, lanes: list[Lane], language: str) -> str:
     """Write the emotions as WebVTT subtitles."""
     cues = "\n".join(
-        f"{_stamp(each.start, '.')} --> {_stamp(each.end, '.')}\n{_caption(each, language)}\n"
+        f"{_stamp(each.start, '.')} --> {_stamp(each.end, '.')}\n{_caption(each, lanes, language)}\n"
         for each in timeline.segments
     )
     return f"WEBVTT\n\n{cues}"
@@ -367,10 +385,11 @@ def report(
         for each, share in timeline.shares().items()
     )
     stretches = "".join(
-        f"<li>{escape(emotion_name(each, language))}: {clock(stretch.start)} – {clock(stretch.end)}</li>"
+        f"<li>{f'‹{number}›, ' if len(lanes) > 1 else ''}{escape(emotion_name(each, language))}: "
+        f"{clock(stretch.start)} – {clock(stretch.end)}</li>"
         for each, of_lanes in found.items()
         if each not in PLAIN
-        for lane in of_lanes
+        for number, lane in enumerate(of_lanes)
         for stretch in lane
     )
     times, values = smooth(timeline.segments, main, timeline.seconds)
@@ -395,8 +414,16 @@ def report(
     )
 
 
-def _caption(segment: Segment, language: str) -> str:
-    return emotion_name(segment.name, language)
+def _caption(segment: Segment, lanes: list[Lane], language: str) -> str:
+    words = emotion_name(segment.name, language)
+    return f"{_mark(lanes, segment)}: {words}" if len(lanes) > 1 else words
+
+
+def _mark(lanes: list[Lane], segment: Segment) -> str:
+    """Return what stands for a person's name until the browser saves the file with the name as it is then."""
+    return next(
+        f"‹{number}›" for number, lane in enumerate(lanes) if any(segment is each for each in lane.segments)
+    )
 
 
 def _stamp(seconds: float, mark: str) -> str:

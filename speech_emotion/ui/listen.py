@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import gradio as gr
 
 from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction
 from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
+from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 from speech_emotion.ui import call, examples, render
 from speech_emotion.ui.page import label, player, recorder
@@ -25,7 +27,7 @@ class Answer:
         name: of the file.
         model: that answered.
         prediction: of the whole recording; None where it is longer than a minute.
-        timeline: None where it is short.
+        timelines: of each channel where two people have a channel each, else one; () where it is short.
         whole: the recording's length in seconds, as far as it is known.
         refusal: why there is no answer, as the library says it.
         meant: of an example, the emotion that its actor meant.
@@ -35,7 +37,7 @@ class Answer:
     name: str
     model: str
     prediction: Prediction | None = None
-    timeline: Timeline | None = field(default=None, repr=False)
+    timelines: tuple[Timeline, ...] = field(default=(), repr=False)
     whole: float | None = None
     refusal: str = ""
     meant: str = ""
@@ -147,17 +149,27 @@ def answers(path: str, model: str, meant: str = "") -> Iterator[Answer]:
         model: a name in the registry.
         meant: of an example, the emotion that its actor meant.
     """
-    name, timeline, whole = Path(path).name, None, header_duration(path)
+    name, whole = Path(path).name, header_duration(path)
     try:
         heard = classifier(model)
-        for timeline in iter_timeline(heard, path):
-            if timeline.seconds > TURN_SECONDS and timeline.segments:
-                yield Answer(name, model, timeline=timeline, whole=whole, done=False)
-        short = timeline.seconds <= TURN_SECONDS
-        prediction = timeline.prediction(heard) if timeline.seconds <= MAX_SECONDS else None
-        yield Answer(name, model, prediction, None if short else timeline, meant=meant)
+        lanes = [iter_timeline(heard, path, channel=each) for each in channels(path)]
+        latest: tuple[Timeline | None, ...] = (None,) * len(lanes)
+        for step in zip_longest(*lanes):
+            latest = tuple(new or old for new, old in zip(step, latest, strict=True))
+            if latest[0].seconds > TURN_SECONDS and any(each.segments for each in latest):
+                yield Answer(name, model, timelines=latest, whole=whole, done=False)
+        [timeline, *others] = latest
+        alone = not others and timeline.seconds <= MAX_SECONDS
+        prediction = timeline.prediction(heard) if alone else None
+        short = alone and timeline.seconds <= TURN_SECONDS
+        yield Answer(name, model, prediction, () if short else latest, meant=meant)
     except (AudioError, ModelError) as error:
         yield Answer(name, model, refusal=str(error))
+
+
+def channels(path: str) -> list[int | None]:
+    """Return the channels to hear apart, where two people have one each; else None, for all of them mixed."""
+    return [0, 1] if count_lanes(path) == 2 else [None]
 
 
 def show(answer: Answer | None, language: str) -> str:
@@ -168,10 +180,8 @@ def show(answer: Answer | None, language: str) -> str:
         return render.refusal(refuse(answer.refusal, language))
     heard = classifier(answer.model)
     if not answer.done:
-        bar = render.progress(answer.timeline.seconds, answer.whole, language)
+        bar = render.progress(answer.timelines[0].seconds, answer.whole, language)
         waiting = f"<div class='card stack'>{bar}{render.stop_button('stop-listening', language)}</div>"
-        if not answer.timeline.segments:
-            return waiting
         return waiting + _call(answer, heard, language)
     card = ""
     if answer.prediction:
@@ -183,23 +193,23 @@ def show(answer: Answer | None, language: str) -> str:
         }
         advice = describe(answer.prediction, heard.report, language)
         card = render.answer_card(answer.prediction, advice, facts, language, answer.meant)
-    return card + (_call(answer, heard, language) if answer.timeline else "")
+    return card + (_call(answer, heard, language) if answer.timelines else "")
 
 
 def show_stopped(answer: Answer | None, language: str) -> tuple[str, Answer | None]:
     """Render what has been heard of a recording when the visitor stops, with its files to save."""
-    if answer is None or answer.timeline is None or not answer.timeline.segments:
+    if answer is None or not answer.timelines:
         return render.hint(text("stopped_early", language)), None
-    kept = Answer(answer.name, answer.model, timeline=answer.timeline, whole=answer.whole)
+    kept = Answer(answer.name, answer.model, timelines=answer.timelines, whole=answer.whole)
     return show(kept, language), kept
 
 
 def _call(answer: Answer, heard: EmotionClassifier, language: str) -> str:
     note = ""
     if answer.done and answer.whole:
-        done, whole = render.clock(answer.timeline.seconds), render.clock(answer.whole)
+        done, whole = render.clock(answer.timelines[0].seconds), render.clock(answer.whole)
         note = text("stopped_at", language, done=done, whole=whole)
     whole = None if answer.done else answer.whole
     return call.page(
-        answer.timeline, answer.name, f"{answer.model}, {heard.engine.name}", language, whole, note
+        answer.timelines, answer.name, f"{answer.model}, {heard.engine.name}", language, whole, note
     )
