@@ -356,7 +356,8 @@ def _files(
 def to_srt(timeline: Timeline, lanes: list[Lane], language: str) -> str:
     """Write the emotions as SubRip subtitles."""
     return "\n".join(
-        f"{number}\n{_stamp(each.start, ',')} --> {_stamp(each.end, ',')}\n{_caption(each, lanes, language)}\n"
+        f"{number}\n{_stamp(each.start, ',')} --> {_stamp(each.end, ',')}\n"
+        f"{_caption(each, lanes, language)}\n"
         for number, each in enumerate(timeline.segments, 1)
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import escape
 from itertools import zip_longest
 from pathlib import Path
 
@@ -101,7 +102,7 @@ class Listen:
 def _recorder() -> str:
     """Render the recorder's card: Record, Upload, examples, and the model under Advanced."""
     names = serving()
-    options = "".join(f"<option value='{_text(name)}'>{_text(name)}</option>" for name in names)
+    options = "".join(f"<option value='{escape(name)}'>{escape(name)}</option>" for name in names)
     return recorder(
         "voice",
         f"<div class='cluster'><span class='hint'>{span('or')}</span>"
@@ -115,10 +116,6 @@ def _recorder() -> str:
         f"<select id='model-choice' data-put='model'>{options}</select>"
         f"{span('model_help', 'p', 'class=hint')}</div></details>",
     )
-
-
-def _text(name: str) -> str:
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&#39;")
 
 
 def begin_again(path: str | None, language: str) -> tuple[str, None]:
@@ -149,9 +146,9 @@ def answers(path: str, model: str, meant: str = "") -> Iterator[Answer]:
         model: a name in the registry.
         meant: of an example, the emotion that its actor meant.
     """
-    name, whole = Path(path).name, header_duration(path)
+    name = Path(path).name
     try:
-        heard = classifier(model)
+        heard, whole = classifier(model), header_duration(path)
         lanes = [iter_timeline(heard, path, channel=each) for each in channels(path)]
         latest: tuple[Timeline | None, ...] = (None,) * len(lanes)
         for step in zip_longest(*lanes):
