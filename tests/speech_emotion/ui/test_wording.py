@@ -312,3 +312,24 @@ def test_an_emotion_has_its_name_and_another_label_is_its_own():
     assert emotion_name("smug", "de") == "smug"
     assert emotion_name("not sure", "de") == "nicht sicher"
     assert text("sounds", "de", emotion="wütend") == "Klingt wütend"
+
+
+SAID = re.compile(
+    r'AudioError\(\s*f?"([^"]+)"|^(?:SILENCE|NOBODY|_NOTHING|_DAMAGED) = "([^"]+)"', re.MULTILINE
+)
+
+
+def test_whatever_the_library_says_of_a_recording_is_said_in_german():
+    code = "\n".join(
+        path.read_text() for room in ("audio", "inference") for path in (UI.parent / room).glob("*.py")
+    )
+    sentences = [first or second for first, second in SAID.findall(code)]
+    assert len(sentences) > 10
+    not_of_the_page = (
+        "A reference needs",
+        "There is no recording in this row",
+        "Nobody speaks in a recording for",
+    )
+    for sentence in sentences:
+        if not sentence.startswith(not_of_the_page):
+            assert refuse(sentence, "de") != sentence, sentence
