@@ -38,7 +38,6 @@ TEXTS = {
 # Patterns that tell what the library's sentences are about, in the order in which they are tried.
 REFUSALS = {
     "silent": r"only silence|silent",
-    "short": r"at least [\d.]+ s|too short",
     "nobody": r"[Nn]obody speaks",
     "long": r"longer than",
     "large": r"larger than",
