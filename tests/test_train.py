@@ -108,7 +108,7 @@ def test_the_mfcc_cnn_is_trained_by_the_same_command(small_dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
+def test_a_cnn_is_distilled_from_an_encoder(encoder_folder, small_dataset, tmp_path):
     train(
         *("--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "model", "--refit"),
         *("--output_dir", tmp_path / "run", "--cache_dir", tmp_path / "states", "--cached_views", *TWO_VIEWS),
@@ -117,7 +117,7 @@ def test_a_cnn_is_taught_by_an_encoder(encoder_folder, small_dataset, tmp_path):
     report = json.loads((tmp_path / "model" / "report.json").read_text())
     assert report["training"]["distilled_from"] == str(encoder_folder)
     loaded, _ = load_classifier(tmp_path / "model")
-    assert loaded.num_parameters() == report["parameters"]  # the lesson's are none of them
+    assert loaded.num_parameters() == report["parameters"]  # those of the distillation head are not saved
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_a_whisper_cut_to_fewer_layers_and_shorter_windows_is_fine_tuned(small_d
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kept", [(), ("--frozen_layers", 1, "--cached_views", "as_it_lies")], ids=["heard", "kept"]
+    "kept", [(), ("--frozen_layers", 1, "--cached_views", "as_it_lies")], ids=["waveforms", "cached"]
 )
 def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_path, kept):
     undisturbed = {f"{place}_dropout": 0.0 for place in ("hidden", "attention", "activation", "feat_proj")}
@@ -212,7 +212,7 @@ def test_two_processes_learn_what_one_learns(encoder_folder, small_dataset, tmp_
 
 
 @pytest.mark.slow
-def test_an_interrupted_epoch_goes_on_as_if_it_had_not_been(encoder_folder, small_dataset, tmp_path):
+def test_an_interrupted_epoch_resumes_with_the_same_result(encoder_folder, small_dataset, tmp_path):
     """With two processes, augmentation, mix-up, dropout, and another number of workers."""
     arguments = [
         *("--model", encoder_folder, "--data", small_dataset, "--mixup", 0.4, "--head_learning_rate", 0.01),
@@ -239,7 +239,7 @@ def test_an_interrupted_epoch_goes_on_as_if_it_had_not_been(encoder_folder, smal
 
 
 @pytest.mark.slow
-def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, small_dataset, tmp_path):
+def test_protocols_are_trained_on_cached_states_and_summarised(encoder_folder, small_dataset, tmp_path):
     arguments = [
         *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"),
         *("--output_dir", tmp_path / "run", "--protocol", "fold:1", "fold:2", "--num_train_epochs", 2),
@@ -270,7 +270,7 @@ def test_protocols_are_trained_on_kept_states_and_summed_up(encoder_folder, smal
 
 
 @pytest.mark.slow
-def test_temperature_hangs_on_speakers_held_out_in_turn(small_dataset, tmp_path):
+def test_the_temperature_is_fitted_on_speakers_held_out_in_turn(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
     train(*arguments, "--num_train_epochs", 1, "--refit", "--calibration_folds", 2)
@@ -289,7 +289,7 @@ def test_temperature_hangs_on_speakers_held_out_in_turn(small_dataset, tmp_path)
     assert "2 groups of training" in (tmp_path / "cnn" / "README.md").read_text()
 
 
-def test_groups_that_are_held_out_share_no_speaker_and_miss_no_one_else(small_dataset):
+def test_held_out_groups_share_no_speaker_and_cover_all_of_their_corpora(small_dataset):
     splits = open_dataset(str(small_dataset))
     everyone = {speaker for name in ("train", "validation") for speaker in splits[name]["speaker"]}
     dealt = []
@@ -305,7 +305,7 @@ def test_groups_that_are_held_out_share_no_speaker_and_miss_no_one_else(small_da
             hold_out_in_turn(splits, impossible, seed=0)
 
 
-def test_what_a_number_of_groups_needs_is_a_sentence(small_dataset, tmp_path):
+def test_a_wrong_number_of_calibration_folds_is_refused_in_a_sentence(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     needs = {
         (
@@ -321,7 +321,7 @@ def test_what_a_number_of_groups_needs_is_a_sentence(small_dataset, tmp_path):
 
 
 @pytest.mark.parametrize("wish", [None, "true", "run/fold-1/checkpoint-7"], ids=["anew", "on", "by name"])
-def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish, small_dataset, tmp_path):
+def test_a_new_command_removes_the_checkpoints_of_all_earlier_trainings(wish, small_dataset, tmp_path):
     """Else one that is interrupted and goes on would end with the earlier one's weights."""
     first = [tmp_path / "run" / fold for fold in ("fold-1", "fold-2")]
     later = [fold / name for fold in first for name in ("held-out-1", "held-out-2", "refit")]
@@ -347,7 +347,7 @@ def test_a_command_that_begins_anew_forgets_all_trainings_of_an_earlier_one(wish
 
 
 @pytest.mark.slow
-def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
+def test_a_random_split_is_trained_and_marked_as_leaking(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]
     printed = train(*arguments, "--num_train_epochs", 1, "--protocol", "random")
@@ -359,7 +359,7 @@ def test_a_random_split_is_trained_and_called_leaking(small_dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_low_rank_additions_end_up_in_the_weights(encoder_folder, small_dataset, tmp_path):
+def test_low_rank_additions_are_merged_into_the_weights(encoder_folder, small_dataset, tmp_path):
     arguments = ["--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model"]
     train(*arguments, "--output_dir", tmp_path / "run", "--num_train_epochs", 2, "--lora_rank", 2)
     trained = EmotionClassifier.from_pretrained(tmp_path / "model").model.wav2vec2.encoder.layers[0]
@@ -368,7 +368,7 @@ def test_low_rank_additions_end_up_in_the_weights(encoder_folder, small_dataset,
     assert trained.feed_forward.output_dense.weight.equal(before.feed_forward.output_dense.weight)
 
 
-def test_a_linear_probe_gives_the_head_what_logistic_regression_finds(encoder_folder, small_dataset):
+def test_a_linear_probe_writes_logistic_regression_into_the_head(encoder_folder, small_dataset):
     rows = open_dataset(str(small_dataset))["train"]
     model, extractor, _ = new_classifier(encoder_folder, rows.features["emotion"].names)
     clips = DataLoader(ClipDataset(rows, WINDOW_SECONDS), batch_size=4, collate_fn=Collator(extractor))
@@ -394,7 +394,7 @@ def test_emotions_are_drawn_evenly_within_a_corpus_and_corpora_by_the_root_of_th
     assert np.allclose(drawn, weights, atol=0.4)
 
 
-def test_batches_hold_clips_of_about_one_length_and_every_clip_once():
+def test_batches_have_clips_of_similar_length_and_every_clip_once():
     durations = np.random.default_rng(0).permutation(np.linspace(1, 5, 50)).tolist()
     order = list(LengthSampler(durations, 8))
     assert sorted(order) == list(range(50))
@@ -431,7 +431,7 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
         (["--protocol", "fold:1", "fold:2", "--push_model_to", "me/it"], "give one --protocol."),
     ],
 )
-def test_what_cannot_be_trained_ends_in_a_sentence(wrong, sentence, small_dataset, tmp_path):
+def test_arguments_that_cannot_be_trained_end_in_a_sentence(wrong, sentence, small_dataset, tmp_path):
     command = [sys.executable, "train.py", "--data", small_dataset, "--output_dir", tmp_path, *wrong]
     offline = os.environ | {"HF_HUB_OFFLINE": "1"}
     result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=offline)
@@ -449,7 +449,7 @@ def test_the_command_prints_its_sentence_and_ends_with_status_1(tmp_path):
     assert str(tmp_path / "gone") in result.stderr
 
 
-def test_a_dataset_that_is_not_there_ends_in_a_sentence(tmp_path):
+def test_a_missing_dataset_ends_in_a_sentence(tmp_path):
     command = [sys.executable, "train.py", "--model", "cnn", "--data", str(tmp_path / "none")]
     offline = os.environ | {"HF_HUB_OFFLINE": "1"}
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=offline)

@@ -479,7 +479,7 @@ class CachedDataset(torch.utils.data.Dataset):
         views: to draw among, where the cache has them.
         frames: give so many of a view's states, drawn at random and in their order, which makes a step
             cheaper and hides parts of the sound; None: all.
-        teach: returns a clip's distillation targets by its hash and its view's frames.
+        targets: returns a clip's distillation targets by its hash and its view's frames.
     """
 
     def __init__(
@@ -488,9 +488,9 @@ class CachedDataset(torch.utils.data.Dataset):
         rows: Dataset,
         views: Sequence[str],
         frames: int | None = None,
-        teach: Callable[[str, int], torch.Tensor] | None = None,
+        targets: Callable[[str, int], torch.Tensor] | None = None,
     ):
-        self.cache, self.frames, self.teach = cache, frames, teach
+        self.cache, self.frames, self.targets = cache, frames, targets
         self.sha256s, self.labels = rows["sha256"][:], rows["emotion"][:]
         self.durations = [min(duration, cache.seconds) for duration in rows["duration"]]
         self.views = [[view for view in views if (sha256, view) in cache.pieces] for sha256 in self.sha256s]
@@ -505,7 +505,7 @@ class CachedDataset(torch.utils.data.Dataset):
             short = len(states) < self.frames
             states = states[np.sort(np.random.choice(len(states), self.frames, replace=short))]
         clip = {"states": torch.from_numpy(states.astype(np.float32)), "label": self.labels[index]}
-        return clip | ({"lessons": self.teach(sha256, len(states))} if self.teach else {})
+        return clip | ({"targets": self.targets(sha256, len(states))} if self.targets else {})
 
 
 def collate_cached(clips: list[dict]) -> dict[str, torch.Tensor]:
