@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws clips and noise")
     options = parser.parse_args()
     dataset = open_dataset(options.data)
-    figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    figures = {}
     rng = np.random.default_rng(options.seed)
     if options.part in (None, "refusals"):
         figures["refusals"] = measure_refusals(dataset, options.group, rng)
@@ -61,7 +61,8 @@ def main() -> None:
     if options.part in (None, "answers"):
         figures["model"] = str(options.model)
         figures |= measure_answers(dataset["test"], options.model, options.clips, rng)
-    save_result(RESULT, figures, ["numpy", "onnxruntime", "silero-vad", "soxr"])
+    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}  # the other part
+    save_result(RESULT, known | figures, ["numpy", "onnxruntime", "silero-vad", "soxr"])
     print(json.dumps(figures, indent=1))
 
 
