@@ -4,8 +4,9 @@
     python benchmarks/voices.py answers     # noise, entrances and speed of --model: about five minutes
     python benchmarks/voices.py             # both
 
-Each writes its part of results/voices.json. Clips are a fixed random sample of the dataset as it lies.
-Answers are measured on RAVDESS's clips in its test split: no training heard their speakers.
+Each writes its part of results/voices.json, answers one part for each model; run one at a time. Clips are a
+fixed random sample of the dataset as it lies. Answers are measured on RAVDESS's clips in its test split: no
+training heard their speakers.
 """
 
 import argparse
@@ -53,16 +54,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws clips and noise")
     options = parser.parse_args()
     dataset = open_dataset(options.data)
-    figures = {}
+    figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     rng = np.random.default_rng(options.seed)
     if options.part in (None, "refusals"):
         figures["refusals"] = measure_refusals(dataset, options.group, rng)
         figures["refused_sounds"] = measure_sounds(rng)
     if options.part in (None, "answers"):
-        figures["model"] = str(options.model)
-        figures |= measure_answers(dataset["test"], options.model, options.clips, rng)
-    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}  # the other part
-    save_result(RESULT, known | figures, ["numpy", "onnxruntime", "silero-vad", "soxr"])
+        answers = measure_answers(dataset["test"], options.model, options.clips, rng)
+        figures.setdefault("answers", {})[Path(options.model).name] = answers
+    save_result(RESULT, figures, ["numpy", "onnxruntime", "silero-vad", "soxr"])
     print(json.dumps(figures, indent=1))
 
 
