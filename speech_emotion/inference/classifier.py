@@ -174,12 +174,15 @@ class EmotionClassifier:
         """What answers a clip together with a speaker's reference; None where the folder has none."""
         return ReferenceHead.load(self.folder) if self.folder else None
 
-    def enroll(self, recordings: Sequence[Source], rate: int = SAMPLE_RATE) -> Reference:
+    def enroll(
+        self, recordings: Sequence[Source], rate: int = SAMPLE_RATE, channel: int | None = None
+    ) -> Reference:
         """Return how a speaker sounds in some recordings, for `predict(clip, reference=...)`.
 
         Args:
             recordings: of one speaker, best in a plain voice, each as `predict` takes it.
             rate: sampling rate of samples in Hz; files state their own.
+            channel: as in `iter_timeline`.
 
         Raises:
             ModelError: the model has no reference head.
@@ -191,7 +194,7 @@ class EmotionClassifier:
             raise AudioError("A reference needs at least one recording.")
         clips = []
         for recording in recordings:
-            blocks = read_blocks(recording, rate, MAX_RECORDING_SECONDS)
+            blocks = read_blocks(recording, rate, MAX_RECORDING_SECONDS, channel)
             found = [clip for block in find_utterances(blocks, self.window_seconds) for clip in block.clips]
             if not found:
                 raise AudioError(

@@ -5,16 +5,17 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from speech_emotion.audio.decoding import AudioError
+from speech_emotion.audio.decoding import SAMPLE_RATE, AudioError
 from speech_emotion.inference.archive.inputs import Source, StorageError
 from speech_emotion.inference.archive.tables import Rows, readable
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.prediction import Prediction, Segment
 from speech_emotion.inference.recording import count_lanes
+from speech_emotion.inference.reference import Reference
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 
 MAX_SECONDS = 12 * 3600.0  # a longer recording is refused; one of a day is a microphone left on
@@ -34,17 +35,21 @@ class Answerer:
     Attributes:
         source: the place.
         model: folder or hub id.
+        own_voice: whether a speaker's own utterances in the recording are the reference for each of them.
         device: as in `EmotionClassifier.from_pretrained`.
     """
 
     source: Source
     model: str
+    own_voice: bool = False
     device: str | None = None
 
     def __call__(self, names: list[str]) -> list[Rows]:
         """Return the rows for each recording; the next one is fetched while one is answered."""
         classifier = load(self.model, self.device, os.getpid())
-        return [answer(classifier, name, content) for name, content in self._fetch_ahead(names)]
+        return [
+            answer(classifier, name, content, self.own_voice) for name, content in self._fetch_ahead(names)
+        ]
 
     def _fetch_ahead(self, names: list[str]) -> Iterator[tuple[str, Path | bytes | AudioError]]:
         with ThreadPoolExecutor(1) as thread:
@@ -62,15 +67,18 @@ class Answerer:
             return error
 
 
-def answer(classifier: EmotionClassifier, name: str, content: Path | bytes | AudioError) -> Rows:
+def answer(
+    classifier: EmotionClassifier, name: str, content: Path | bytes | AudioError, own_voice: bool = False
+) -> Rows:
     """Return the rows for one recording.
 
     Args:
         classifier: answers it.
         name: of the recording.
         content: as in `attempt`.
+        own_voice: as in `Answerer`.
     """
-    lanes = attempt(answer_lanes, classifier, content)
+    lanes = attempt(partial(answer_lanes, own_voice=own_voice), classifier, content)
     if isinstance(lanes, AudioError):
         return Rows.failure(name, str(lanes), try_again=isinstance(lanes, StorageError))
     rows = Rows(seconds=max(timeline.seconds for timeline in lanes.values()))
@@ -93,20 +101,37 @@ def answer(classifier: EmotionClassifier, name: str, content: Path | bytes | Aud
     return rows
 
 
-def answer_lanes(classifier: EmotionClassifier, content: Path | bytes) -> dict[str | None, Timeline]:
+def answer_lanes(
+    classifier: EmotionClassifier, content: Path | bytes, own_voice: bool
+) -> dict[str | None, Timeline]:
     """Return a recording's timeline by channel: None for all of them mixed, or both of a stereo call."""
     if count_lanes(content, MAX_SECONDS) == 1:
-        return {None: answer_mixed(classifier, content)}
+        return {None: answer_channel(classifier, content, None, own_voice)}
     return {
-        channel: answer_mixed(classifier, content, channel=index)
-        for index, channel in enumerate(("left", "right"))
+        name: answer_channel(classifier, content, index, own_voice)
+        for index, name in enumerate(("left", "right"))
     }
 
 
-def answer_mixed(classifier: EmotionClassifier, content: Path | bytes, **options) -> Timeline:
-    """Return the whole timeline; options are those of `iter_timeline`."""
-    [timeline] = deque(iter_timeline(classifier, content, max_seconds=MAX_SECONDS, **options), maxlen=1)
+def answer_channel(
+    classifier: EmotionClassifier, content: Path | bytes, channel: int | None = None, own_voice: bool = False
+) -> Timeline:
+    """Return the whole timeline of a channel, or of all of them mixed."""
+    reference = find_own_voice(classifier, content, channel) if own_voice else None
+    steps = iter_timeline(classifier, content, SAMPLE_RATE, MAX_SECONDS, reference, channel)
+    [timeline] = deque(steps, maxlen=1)
     return timeline
+
+
+def find_own_voice(
+    classifier: EmotionClassifier, content: Path | bytes, channel: int | None
+) -> Reference | None:
+    """Return how a recording's speaker sounds in all of it; None for a single utterance, or over an hour."""
+    try:
+        reference = classifier.enroll([content], channel=channel)
+    except AudioError:
+        return None
+    return reference if reference.clips > 1 else None
 
 
 def attempt(

@@ -7,7 +7,7 @@ from pathlib import Path
 from datasets import Audio, Dataset, Features, IterableDataset, List, Value
 
 from speech_emotion.audio.decoding import AudioError
-from speech_emotion.inference.archive.answers import answer_mixed, attempt, describe, load, locate
+from speech_emotion.inference.archive.answers import answer_channel, attempt, describe, load, locate
 from speech_emotion.inference.archive.inputs import Source
 
 
@@ -28,7 +28,7 @@ class Annotator:
     def __call__(self, row: dict) -> dict:
         """Return the new columns of a row."""
         classifier = load(self.model, None, os.getpid())
-        timeline = attempt(answer_mixed, classifier, self._read(row[self.column]))
+        timeline = attempt(answer_channel, classifier, self._read(row[self.column]))
         nothing = dict.fromkeys(make_features(classifier.labels))
         if isinstance(timeline, AudioError):
             return nothing | {"prediction_error": str(timeline)}

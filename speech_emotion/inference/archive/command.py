@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> None:
             options.model or str(shipped_path("models/wav2vec2")),
             processes=options.processes,
             ray=options.ray,
+            own_voice=options.own_voice,
             shard_size=options.shard_size,
         )
     except KeyboardInterrupt:
@@ -57,6 +58,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=positive, help="default: as many as there are cores")
     parser.add_argument(
         "--ray", metavar="ADDRESS", help="work on this Ray cluster; auto: the one of this machine"
+    )
+    parser.add_argument(
+        "--own-voice",
+        action="store_true",
+        help="hear each recording twice: a speaker's own utterances are the reference for each of them",
     )
     parser.add_argument(
         "--shard-size",

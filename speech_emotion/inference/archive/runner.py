@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from speech_emotion.atomic import digest
 from speech_emotion.inference.archive.answers import Answerer, load
-from speech_emotion.inference.archive.inputs import list_recordings
+from speech_emotion.inference.archive.inputs import ArchiveError, list_recordings
 from speech_emotion.inference.archive.processes import answer_here, answer_in_processes
 from speech_emotion.inference.archive.shards import Archive, Shard, open_archive
 from speech_emotion.inference.archive.tables import Rows
@@ -51,6 +51,7 @@ def run_archive(
     model: str,
     processes: int | None = None,
     ray: str | None = None,
+    own_voice: bool = False,
     shard_size: int = SHARD_SIZE,
     progress: bool = True,
 ) -> Summary:
@@ -65,6 +66,8 @@ def run_archive(
         model: folder or hub id.
         processes: how many work on this machine; as many as it has cores by default.
         ray: address of a Ray cluster that works instead; `auto` for the one this machine belongs to.
+        own_voice: whether to hear each recording twice, so that a speaker's own utterances are the reference
+            for each of them; takes several times as long.
         shard_size: the most recordings in a shard; memory grows with it.
         progress: whether to show a progress bar.
 
@@ -75,14 +78,17 @@ def run_archive(
     """
     source, names = list_recordings(address)
     classifier = load(model, None, os.getpid())
+    if own_voice and classifier.reference_head is None:
+        raise ArchiveError("This model answers every voice alike: it has no reference head.")
     facts = {
         "format": 1,
         "input": source.address,
         "weights": digest(classifier.folder / WEIGHTS),
         "threshold": classifier.threshold,
         "labels": classifier.labels,
+        "own_voice": own_voice,
     }
-    answerer = Answerer(source, model)
+    answerer = Answerer(source, model, own_voice)
     if ray:
         from speech_emotion.inference.archive.cluster import answer_on_cluster
 

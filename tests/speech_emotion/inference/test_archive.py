@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import fsspec
@@ -18,6 +19,7 @@ import pandas
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 from bad_audio import LONG, SOUND, encode, make_inputs
 from cluster import start_cluster
 from conftest import ROOT, pause, speak, write_wav
@@ -325,12 +327,18 @@ def utterances(name: str, answers: list[tuple[str, bool, float]]) -> list[dict]:
     ]
 
 
+def write_call(file: Path) -> Path:
+    """Write a stereo call: two utterances on the left, one between them on the right."""
+    left, right = np.zeros((2, 12 * 16_000), np.float32)
+    left[16_000:48_000], left[112_000:144_000] = speak(120), speak(130)
+    right[64_000:96_000] = speak(230)
+    return write_wav(file, np.stack([left, right], axis=1))
+
+
 def test_a_stereo_call_has_a_row_for_each_channel_and_a_copied_channel_is_no_person(cnn_folder, tmp_path):
-    one, other = np.zeros((2, 12 * 16_000), np.float32)
-    one[16_000:48_000], one[112_000:144_000] = speak(120), speak(130)
-    other[64_000:96_000] = speak(230)
-    call = write_wav(tmp_path / "call.wav", np.stack([one, other], axis=1))
-    copied = write_wav(tmp_path / "copied.wav", np.stack([one + other] * 2, axis=1))
+    call = write_call(tmp_path / "call.wav")
+    mixed = soundfile.read(call)[0].sum(axis=1)
+    copied = write_wav(tmp_path / "copied.wav", np.stack([mixed, mixed], axis=1))
     classifier = EmotionClassifier.from_pretrained(cnn_folder)
     rows = answer(classifier, "call.wav", call)
     assert [(row["channel"], row["utterances"]) for row in rows.recordings] == [("left", 2), ("right", 1)]
@@ -339,6 +347,34 @@ def test_a_stereo_call_has_a_row_for_each_channel_and_a_copied_channel_is_no_per
     assert [row["start"] for row in rows.utterances] == sorted(row["start"] for row in rows.utterances)
     assert rows.seconds == 12
     assert [row["channel"] for row in answer(classifier, "copied.wav", copied).recordings] == [None]
+
+
+def test_a_speakers_own_utterances_are_the_reference_where_there_are_several(
+    cnn_folder, tmp_path, monkeypatch
+):
+    references = []
+
+    def classify(self, clips, reference=None):
+        references.append(reference and reference.clips)
+        return np.full((len(clips), 2), 0.5)
+
+    def enroll(self, recordings, channel=None):
+        return SimpleNamespace(clips=2 - channel)  # two utterances on the left, one on the right
+
+    monkeypatch.setattr(EmotionClassifier, "classify_segments", classify)
+    monkeypatch.setattr(EmotionClassifier, "enroll", enroll)
+    classifier = EmotionClassifier.from_pretrained(cnn_folder)
+    answer(classifier, "call.wav", write_call(tmp_path / "call.wav"), own_voice=True)
+    assert references == [2, None]
+    answer(classifier, "call.wav", tmp_path / "call.wav")
+    assert references == [2, None, None, None]
+
+
+def test_a_model_without_a_reference_head_is_refused_where_one_is_asked_for(cnn_folder, tmp_path):
+    call = write_call(tmp_path / "call.wav")
+    with pytest.raises(ArchiveError, match="it has no reference head"):
+        run_archive(str(call), tmp_path / "out", str(cnn_folder), own_voice=True)
+    assert not (tmp_path / "out").exists()
 
 
 # Runs that are killed
