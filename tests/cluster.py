@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ MEMORY = 120 * 2**20  # bytes of a node's object store, which must fit into /dev
 @contextmanager
 def start_cluster(nodes: int) -> Iterator:
     """Yield a `ray.cluster_utils.Cluster` of a head that does no work, and of nodes with a processor each."""
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever else this machine does comes first
     import ray
     from ray.cluster_utils import Cluster
 
