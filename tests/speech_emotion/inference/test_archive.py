@@ -436,7 +436,10 @@ def test_a_cluster_has_the_same_tables_though_a_node_is_killed(uninterrupted, tm
     pytest.importorskip("ray")
     with start_cluster(nodes=2) as cluster:
         run = subprocess.Popen(
-            stand_in_run(tmp_path / "out", cluster.address), stderr=subprocess.PIPE, text=True
+            stand_in_run(tmp_path / "out", cluster.address),
+            cwd=ROOT,  # where Ray's workers look for the package
+            stderr=subprocess.PIPE,
+            text=True,
         )
         while run.poll() is None and not list((tmp_path / "out").glob("recordings/*.parquet")):
             time.sleep(0.02)
