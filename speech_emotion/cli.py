@@ -91,6 +91,7 @@ def classify(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
     if options.timeline:
         return classify_timeline(classifier, options)
     prediction = classifier.predict(options.source)
+    _report_damage(prediction.damage)
     if options.json:
         return to_json(asdict(prediction))
     return f"{printable(options.source.name)}: {summarise(prediction)}\n"
@@ -112,6 +113,7 @@ def classify_timeline(classifier: EmotionClassifier, options: argparse.Namespace
 
     steps = tqdm(iter_timeline(classifier, options.source), unit="block", leave=False)
     timeline = deque(steps, maxlen=1).pop()
+    _report_damage(timeline.damage)
     return to_json(describe_recording(timeline)) if options.json else to_csv(timeline.rows())
 
 
@@ -125,11 +127,16 @@ def classify_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:
     files = [(str(path.relative_to(folder)), path) for path in paths]
     rows = list(tqdm(classify_files(classifier, files), total=len(files), unit="file", leave=False))
     for row in rows:
-        if row["error"]:
-            print(f"{row['file']}: {row['error']}", file=sys.stderr)
+        if sentence := row["error"] or row["damage"]:
+            print(f"{row['file']}: {sentence}", file=sys.stderr)
     if all(row["error"] for row in rows):
         raise AudioError(f"There is no recording in {str(folder)!r} that can be judged.")
     return rows
+
+
+def _report_damage(sentence: str) -> None:
+    if sentence:
+        print(sentence, file=sys.stderr)
 
 
 def to_json(value: dict | list) -> str:

@@ -6,6 +6,7 @@ carries FFmpeg, reads the rest: docs/formats.md lists what was tried. soxr resam
 """
 
 import ctypes
+import functools
 import io
 import itertools
 import os
@@ -34,9 +35,11 @@ MAX_RECORDING_SECONDS = 3600.0  # a longer recording is refused, where recording
 SEVERAL, LEAST_SAMPLES = 1000, 16  # of so many packets, each has at least so many on average: each takes time
 GUESSED_PACKET_SECONDS = 0.02  # of sound in a packet whose container does not state it
 MAX_BAD_PACKETS = 1000  # in a row; the recording ends where so many cannot be decoded
-NOTICED_SECONDS = 0.05  # a smaller loss is not mentioned: a codec's delay, a header that rounds
+NOTICED_SECONDS = 0.05  # a smaller loss is not mentioned
+ROUNDED_SECONDS = 0.2  # by which a header may miss the length of the sound: a codec's delay, rounding
 MAX_FFMPEG_BYTES = 16 * 2**20  # for one allocation: an hour of sound needs tables of 5 MB
 
+_EXACT = ("ape", "caf", "flac", "mov", "tta", "wav", "wv")  # whose headers count samples
 _LFS_POINTER = b"version https://git-lfs"
 _NOTHING = "The file holds no sound."
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, of a stream whose header states no length
@@ -44,14 +47,15 @@ _DAMAGED = "This file is not audio, or it is damaged beyond reading."
 # Containers that hold their own media. A playlist or a network format could make FFmpeg open other addresses.
 _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dtshd,dv,eac3,flac,flv,gxf,ilbc,loas,matroska,mlp,mov,"
-    "mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,pvf,qcp,rm,sbc,shn,sox,swf,tak,truehd,tta,voc,w64,"
+    "mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,pvf,qcp,rm,shn,sox,swf,tak,truehd,tta,voc,w64,"
     "wav,wv,xwma"
 )
-# Codecs without a container, which nothing but the file's name tells apart; all are 8 kHz or, G.722, 16 kHz.
+# Telephony without a container: nothing but the file's name tells these apart.
 _BY_SUFFIX = {
     ".al": "alaw", ".alaw": "alaw", ".g722": "g722", ".g723": "g723_1", ".g726": "g726", ".g729": "g729",
     ".gsm": "gsm", ".sln": "sln", ".ul": "mulaw", ".ulaw": "mulaw",
 }  # fmt: skip
+_TELEPHONE_RATE = {"alaw": "8000", "mulaw": "8000"}  # Hz; FFmpeg would take 44,100
 _HEADERLESS = (".pcm", ".raw")  # samples alone, whose rate and width nothing tells
 _SAMPLES_ALONE = "This file has samples without a header that says how to read them: save it as WAV."
 # FFmpeg's own AMR decoders stop at a pause that is coded as comfort noise.
@@ -397,7 +401,7 @@ def _decode(
     with _open(source) as file:
         damage = Damage() if damage is None else damage
         if sound := _open_sound(file):
-            pieces = _read_sound(sound, max_seconds, damage)
+            pieces = _read_sound(sound, file, max_seconds, damage)
         else:
             pieces = _read_container(file, _suffix(source), max_seconds, damage)
         first = next(pieces, None)
@@ -411,7 +415,7 @@ def _decode(
 
 
 def _read_sound(
-    sound: soundfile.SoundFile, max_seconds: float, damage: Damage
+    sound: soundfile.SoundFile, file: BinaryIO, max_seconds: float, damage: Damage
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Read with libsndfile: float32 samples of shape [n, channels], never empty, and their rate in Hz."""
     rate, length = sound.samplerate, 0
@@ -423,9 +427,20 @@ def _read_sound(
             length += len(block)
             yield block, rate
     except soundfile.LibsndfileError as error:
-        if not length:  # a recording cut off in transfer still serves up to the cut
+        if (
+            sound.format != "FLAC" and not length
+        ):  # a recording cut off in transfer still serves up to the cut
             raise AudioError(_DAMAGED) from error
-    damage.seconds += (sound.frames - length) / rate
+    if (
+        sound.format == "FLAC" and length < sound.frames
+    ):  # libsndfile stops at the first fault, FFmpeg goes on
+        file.seek(0)
+        for block, rate in _read_container(file, "", max_seconds, damage):
+            rest, length = block[max(length, 0) :], length - len(block)
+            if len(rest):
+                yield rest, rate
+    else:
+        damage.seconds += (sound.frames - length) / rate
 
 
 def _read_container(
@@ -438,7 +453,9 @@ def _read_container(
             if not container.streams.audio:
                 raise AudioError("There is no sound in this file.")
             _check_length(_stated_by(container), max_seconds)
+            length, stated = 0.0, _stated_exactly(container)
             for frame in _read_frames(container, damage):
+                length += frame.samples / frame.sample_rate
                 _check_form(frame.sample_rate, frame.layout.nb_channels)
                 # The first frame decides: a stream that changes its rate or channels is brought to it.
                 target = target or (frame.layout, frame.sample_rate)
@@ -447,6 +464,8 @@ def _read_container(
                 # Not "fltp": PyAV reads a ninth plane beside eight, where there is no memory.
                 for block in to_float.resample(frame):
                     yield block.to_ndarray().reshape(-1, block.layout.nb_channels), block.sample_rate
+            if stated - length > ROUNDED_SECONDS:  # what a container passed over without a word
+                damage.seconds = max(damage.seconds, stated - length)
     except av.FFmpegError as error:
         if not target:
             raise AudioError(_SAMPLES_ALONE if suffix in _HEADERLESS else _DAMAGED) from error
@@ -506,13 +525,37 @@ def _seconds(packet: av.Packet | None) -> float:
 
 def _open_container(file: BinaryIO, suffix: str) -> av.container.InputContainer:
     form = _BY_SUFFIX.get(suffix)
-    options = {"format_whitelist": form or _CONTAINERS, "max_streams": "8"}
-    return av.open(
-        file, format=form, options=options, metadata_errors="ignore"
-    )  # or a title that is no UTF-8 raises
+    options = {
+        "format_whitelist": form or _CONTAINERS,
+        "codec_whitelist": _audio_codecs(),
+        "max_streams": "8",
+    }
+    if form in _TELEPHONE_RATE:
+        options["sample_rate"] = _TELEPHONE_RATE[form]
+    return av.open(file, format=form, options=options, metadata_errors="ignore")  # or odd titles raise
+
+
+@functools.cache
+def _audio_codecs() -> str:
+    """List FFmpeg's decoders of sound: a film's pictures are never decoded, not even to learn their size."""
+    return ",".join(name for name in sorted(av.codecs_available) if _is_audio_decoder(name))
+
+
+def _is_audio_decoder(name: str) -> bool:
+    try:
+        return av.Codec(name, "r").type == "audio"
+    except ValueError:  # FFmpeg can only encode it
+        return False
 
 
 def _stated_by(container: av.container.InputContainer) -> float | None:
     # Of a bare AAC stream FFmpeg guesses the length.
     guessed = container.format.name == "aac"
     return None if guessed or not container.duration else container.duration / av.time_base
+
+
+def _stated_exactly(container: av.container.InputContainer) -> float:
+    """Return the length of the sound in seconds where the container's header counts its samples, else 0."""
+    stream = container.streams.audio[0]
+    exact = stream.duration and container.format.name.split(",")[0] in _EXACT
+    return float(stream.duration * stream.time_base) if exact else 0.0

@@ -43,10 +43,11 @@ def classify_files(
 
     Yields:
         A flat row for each: `file`, its printable name; the prediction's own row; `mixed`; the number of
-        `utterances`; `seconds` of speech; and `error`, the sentence that says why there is no prediction.
-        What does not apply is None.
+        `utterances`; `seconds` of speech; `damage`, a sentence on what could not be read of it; and `error`,
+        the sentence that says why there is no prediction. What does not apply is None.
     """
-    columns = ["emotion", "sure", "confidence", *classifier.labels, "mixed", "utterances", "seconds", "error"]
+    columns = ["emotion", "sure", "confidence", *classifier.labels]
+    columns += ["mixed", "utterances", "seconds", "damage", "error"]
     nothing = dict.fromkeys(columns)
     for name, path in files:
         row = {"file": printable(name)} | nothing
@@ -62,6 +63,7 @@ def classify_files(
                 "mixed": prediction.mixed,
                 "utterances": len(prediction.utterances),
                 "seconds": round(prediction.seconds, 2),
+                "damage": prediction.damage or None,
             }
             yield row | prediction.row() | facts
 

@@ -61,6 +61,7 @@ class Prediction:
         utterances: the segments in which somebody speaks, in order. A long utterance is several segments.
         shares: each emotion's share of the speech by time, the largest first, `not sure` among them.
         mixed: whether the utterances differ and no emotion leads.
+        damage: a sentence on what could not be read of the recording, if anything.
     """
 
     label: str
@@ -71,6 +72,7 @@ class Prediction:
     utterances: list[Segment] = field(default_factory=list)
     shares: dict[str, float] = field(default_factory=dict)
     mixed: bool = False
+    damage: str = ""
 
     @property
     def confidence(self) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from speech_emotion.audio.decoding import (
     MAX_RECORDING_SECONDS,
     SAMPLE_RATE,
+    Damage,
     stream_audio,
     stream_channels,
     to_mono_16k,
@@ -45,7 +46,11 @@ class Block:
 
 
 def read_blocks(
-    source: Source, rate: int, max_seconds: float, channel: int | None = None
+    source: Source,
+    rate: int,
+    max_seconds: float,
+    channel: int | None = None,
+    damage: Damage | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode a recording block by block.
 
@@ -54,6 +59,7 @@ def read_blocks(
         rate: sampling rate of samples in Hz; files state their own.
         max_seconds: the longest duration accepted, in seconds.
         channel: the index of the only channel to read; None mixes all of them.
+        damage: collects what cannot be decoded of a file.
 
     Yields:
         float32 samples of `BLOCK_SECONDS`, 16 kHz, the last block shorter, never empty.
@@ -67,9 +73,9 @@ def read_blocks(
         for start in range(0, audio.size, size):
             yield audio[start : start + size]
     elif channel is None:
-        yield from stream_audio(source, BLOCK_SECONDS, max_seconds)
+        yield from stream_audio(source, BLOCK_SECONDS, max_seconds, damage)
     else:
-        for block in stream_channels(source, BLOCK_SECONDS, max_seconds):
+        for block in stream_channels(source, BLOCK_SECONDS, max_seconds, damage):
             yield np.ascontiguousarray(block[:, channel])
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speech_emotion.audio.decoding import MAX_RECORDING_SECONDS, SAMPLE_RATE, AudioError
+from speech_emotion.audio.decoding import MAX_RECORDING_SECONDS, SAMPLE_RATE, AudioError, Damage
 from speech_emotion.audio.silence import SILENCE_DBFS, peak_dbfs
 from speech_emotion.inference.prediction import NOT_SURE, Prediction, Segment, pool, time_shares
 from speech_emotion.inference.recording import Source, find_utterances, read_blocks
@@ -32,15 +32,18 @@ class Timeline:
         segments: where somebody speaks.
         seconds: length of the recording.
         peaks: of the waveform, 0..1, one for every `PEAK_SECONDS`.
+        damage: a sentence on what could not be read of the recording, if anything.
     """
 
     segments: list[Segment]
     seconds: float
     peaks: np.ndarray
+    damage: str = ""
 
     def prediction(self, classifier: EmotionClassifier) -> Prediction:
         """Return the recording's answer: the utterances' answers, pooled. There must be an utterance."""
-        return pool(self.segments, classifier.engine.name, classifier.threshold)
+        answer = pool(self.segments, classifier.engine.name, classifier.threshold)
+        return replace(answer, damage=self.damage)
 
     def shares(self) -> dict[str, float]:
         """Return each emotion's share of the speech, `not sure` among them, the largest first."""
@@ -63,6 +66,7 @@ class Timeline:
         """Return everything but the peaks as plain types for JSON."""
         return {
             "seconds": round(self.seconds, 2),
+            "damage": self.damage,
             "shares": {name: round(share, 4) for name, share in self.shares().items()},
             "segments": [
                 asdict(each) | {"start": round(each.start, 2), "end": round(each.end, 2)}
@@ -101,14 +105,15 @@ def iter_timeline(
     peaks, seconds, loudest = np.empty(0, np.float32), 0.0, -np.inf
     for sensitive in (False, True):
         segments: list[Segment] = []
-        blocks = read_blocks(source, rate, max_seconds, channel)
+        damage = Damage()
+        blocks = read_blocks(source, rate, max_seconds, channel, damage)
         for block in find_utterances(blocks, classifier.window_seconds, sensitive):
             if not sensitive:
                 loudest = max(loudest, peak_dbfs(block.audio))
                 peaks = np.concatenate([peaks, _peaks(block.audio)])
                 seconds += block.audio.size / SAMPLE_RATE
             segments += classifier.answer_segments(block.starts, block.clips, reference)
-            yield Timeline(list(segments), seconds, peaks)
+            yield Timeline(list(segments), seconds, peaks, str(damage))
         if segments:
             return
         if loudest < SILENCE_DBFS:
