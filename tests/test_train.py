@@ -347,6 +347,23 @@ def test_a_new_command_removes_the_checkpoints_of_all_earlier_trainings(wish, sm
 
 
 @pytest.mark.slow
+def test_a_checkpoint_of_a_training_with_other_arguments_is_refused_in_a_sentence(small_dataset, tmp_path):
+    arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
+    arguments += [
+        "--output_dir",
+        tmp_path / "run",
+        "--model_config",
+        '{"widths": [8]}',
+        "--num_train_epochs",
+        1,
+    ]
+    train(*arguments, "--summary", tmp_path / "summary.json")
+    wider = [*arguments[:-3], '{"widths": [16]}', "--num_train_epochs", 2]
+    sentence = refuse(*wider, "--resume_from_checkpoint", "true", "--dataloader_num_workers", 0)
+    assert "is of a training with other arguments: train anew without --resume_from_checkpoint." in sentence
+
+
+@pytest.mark.slow
 def test_a_random_split_is_trained_and_marked_as_leaking(small_dataset, tmp_path):
     arguments = ["--model", "cnn", "--data", small_dataset, "--model_dir", tmp_path / "cnn"]
     arguments += ["--output_dir", tmp_path / "run", "--model_config", '{"widths": [8]}', "--no_augmentation"]

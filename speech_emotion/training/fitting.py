@@ -129,7 +129,15 @@ def fit(recipe: Recipe, args: Arguments, splits: DatasetDict) -> FittedModel:
     )
     with args.main_process_first():
         checkpoint = checkpoints.find_resumable(Path(args.output_dir), args.resume_from_checkpoint)
-    trainer.train(checkpoint)
+    try:
+        trainer.train(checkpoint)
+    except RuntimeError as error:
+        if not checkpoint or "loading state_dict" not in str(error):
+            raise
+        raise ArgumentsError(
+            f"{checkpoint} is of a training with other arguments: "
+            "train anew without --resume_from_checkpoint."
+        ) from error
     if recipe.pooling_layer:
         inputs.model.write_back()
     if recipe.lora_rank:
