@@ -28,13 +28,13 @@ LEVEL_QUANTILE, LEVEL = 0.999, 0.7  # the gain brings this quantile of the sampl
 DIGITAL_SILENCE = 3e-4  # of the peak, 70 dB below it: a few steps of 16 bits, quieter than any room
 
 ONSET, OFFSET = 0.5, 0.35  # speech starts at a probability of the first and ends below the second
-MIN_HOPS, SENSITIVE_MIN_HOPS = 10, 5  # in a row at ONSET, 160 and 80 ms: music rarely reaches the first
+MIN_HOPS, SENSITIVE_MIN_HOPS = 10, 3  # in a row at ONSET, 160 and 48 ms: music rarely reaches the first
 PAUSE_SECONDS = 0.3  # a shorter pause does not end an utterance
 MARGIN_SECONDS = 0.1  # kept before and after an utterance
 
 # What cries have and noise, hum, clicks, rain and music mostly lack: by EmoGator's clips that Silero misses.
 LOUD_DB = 25.0  # below the loudest frame; louder frames are the sound
-MIN_CENTROID_HZ = 120.0  # standard deviation of the sound's spectral centroid; notes and clicks have less
+MIN_CENTROID_HZ = 160.0  # standard deviation of the sound's spectral centroid; notes and clicks have less
 MIN_TONE_CENTROID_HZ = 25.0  # a tone's centroid moves less even when it starts and stops
 MIN_CHANGE_DB = 4.1  # of the sound's spectrum within 50 ms; steady noise has 3.9 by chance alone
 MIN_RANGE_DB = 30.0  # between the sound and what surrounds it; rain and melodies have less
