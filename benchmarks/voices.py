@@ -208,9 +208,10 @@ def measure_answers(rows, model: str, clips: int, rng: np.random.Generator) -> d
     classifier = EmotionClassifier.from_pretrained(model)
     corpora = np.array(rows["corpus"])
     speech = np.array([channel == "speech" for channel in rows["channel"]])
-    known = np.array([label in classifier.labels for label in names(rows)])
+    labels = names(rows)
+    known = np.array([label in classifier.labels for label in labels])
     drawn = rng.permutation(np.flatnonzero((corpora == "ravdess") & speech & known))[:clips]
-    samples = [(read_clip(rows[int(index)]), names(rows)[int(index)]) for index in drawn]
+    samples = [(read_clip(rows[int(index)]), labels[int(index)]) for index in drawn]
     return {
         "noise": measure_noise(classifier, samples, rng),
         "entrances": measure_entrances(classifier, model, samples),
@@ -221,7 +222,8 @@ def measure_answers(rows, model: str, clips: int, rng: np.random.Generator) -> d
 
 def names(rows) -> list[str]:
     """Return the label of each row."""
-    return [rows.features["emotion"].int2str(label) if label >= 0 else "" for label in rows["emotion"]]
+    known = rows.features["emotion"].names
+    return [known[label] if label >= 0 else "" for label in rows["emotion"]]
 
 
 def measure_noise(classifier: EmotionClassifier, samples: list, rng: np.random.Generator) -> dict:
