@@ -12,8 +12,10 @@ from speech_emotion.inference.classifier import EmotionClassifier
 logger = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
-    (".aac", ".aif", ".aiff", ".caf", ".flac", ".m4a", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".oga", ".ogg",
-     ".opus", ".wav", ".webm", ".wma")
+    (".3gp", ".aac", ".ac3", ".aif", ".aiff", ".alaw", ".amr", ".ape", ".asf", ".au", ".avi", ".caf", ".dts",
+     ".eac3", ".flac", ".flv", ".g722", ".g726", ".gsm", ".m4a", ".mka", ".mkv", ".mov", ".mp2", ".mp3",
+     ".mp4", ".mpeg", ".mpg", ".oga", ".ogg", ".ogv", ".opus", ".raw", ".sln", ".sph", ".spx", ".ts", ".tta",
+     ".ulaw", ".voc", ".w64", ".wav", ".webm", ".wma", ".wv")
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 from bad_audio import encode
 from conftest import speak, write_wav
 
-from speech_emotion.inference.batch import classify_files
+from speech_emotion.inference.batch import classify_files, find_recordings
 from speech_emotion.inference.classifier import EmotionClassifier
 
 
@@ -35,3 +35,10 @@ def test_a_file_that_fails_as_nobody_foresaw_loses_no_other(cnn_folder, tmp_path
     assert first["emotion"] and third["emotion"]
     assert second["emotion"] is None
     assert second["error"] == ("This file cannot be read, and the reason is new to this program (TypeError).")
+
+
+def test_a_folder_gives_every_file_named_like_a_format_that_is_read(tmp_path):
+    names = ["a.amr", "b.AVI", "c.g722", "d.raw", "e.spx", "f.wav", "g.wv"]
+    for name in (*names, "notes.txt", "cover.png", "list.m3u"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_recordings(tmp_path)] == names
