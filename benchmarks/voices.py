@@ -292,7 +292,8 @@ def measure_entrances(classifier: EmotionClassifier, model: str, samples: list) 
     gap = np.zeros(int(0.8 * SAMPLE_RATE), np.float32)
     clips = [audio for audio, _ in samples[:12]]
     recordings = clips[:6] + [
-        np.concatenate([clips[i], gap, clips[i + 4], gap, clips[i + 8]]) for i in range(4)
+        np.concatenate([clips[i], gap, clips[i + 1], gap, clips[i + 2]])
+        for i in range(min(4, len(clips) - 2))
     ]
     agreed: dict[str, list[bool]] = defaultdict(list)
     with TemporaryDirectory() as folder:
