@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+
+from speech_emotion.dataset import open_dataset
+from speech_emotion.evaluation import elsewhere
+from speech_emotion.evaluation.elsewhere import Clips, choose_threshold, false_alarms, sure_answers
+
+LABELS = ["angry", "calm", "neutral"]
+
+
+def clips(answers: list[int], truth: list[int], confidence: float) -> Clips:
+    """Make clips that are answered like this, each with the same confidence."""
+    shares = np.full((len(answers), 3), (1 - confidence) / 2)
+    shares[np.arange(len(answers)), answers] = confidence
+    return Clips(np.log(shares), np.array(truth), {"corpus": np.array(["a"] * len(answers))})
+
+
+def test_a_false_alarm_is_a_sure_answer_that_is_not_plain():
+    plain = clips([0, 1, 2, 0], [2, 2, 2, 2], 0.8)
+    assert false_alarms(plain, 1.0, 0.79, LABELS) == 0.5
+    assert false_alarms(plain, 1.0, 0.81, LABELS) == 0.0
+    assert false_alarms(plain, 3.0, 0.79, LABELS) == 0.0  # a temperature above 1 lowers the confidence
+
+
+def test_sure_answers_are_counted():
+    own = clips([0, 0, 1, 2], [0, 1, 1, 0], 0.7)
+    assert sure_answers(own, 1.0, 0.6) == {"sure": 1.0, "right_of_sure": 0.5, "sure_of_right": 1.0}
+    assert sure_answers(own, 1.0, 0.8) == {"sure": 0.0, "right_of_sure": None, "sure_of_right": 0.0}
+
+
+def test_the_threshold_is_the_lowest_at_which_both_bars_hold():
+    bold, careful = clips([0] * 50, [0] * 20 + [1] * 30, 0.5), clips([0] * 50, [0] * 45 + [1] * 5, 0.9)
+    plain = clips([0] * 10, [2] * 10, 0.6)
+    threshold = choose_threshold([bold, careful], [plain], 1.0, LABELS)
+    assert 0.6 < threshold <= 0.61  # the plain clips decide; the bold corpus alone would ask for 0.5
+    assert choose_threshold([bold], [plain], 1.0, LABELS) == 1.0  # too few sure answers are right anywhere
+
+
+def test_corpora_left_out_are_measured_from_their_predictions(small_dataset, tmp_path, monkeypatch, capsys):
+    dataset = open_dataset(str(small_dataset))
+    rows = dataset["train"]
+    names = rows.features["emotion"].names
+    rng = np.random.default_rng(0)
+    for folder in ("left_out/one", "left_out/two", "plain"):
+        (tmp_path / folder).mkdir(parents=True)
+        labels = np.array(rows["emotion"])
+        logits = 2 * np.eye(len(names))[labels] + rng.normal(size=(len(labels), len(names)))
+        np.savez(
+            tmp_path / folder / "predictions.npz", sha256=rows["sha256"][:], labels=labels, as_it_lies=logits
+        )
+    monkeypatch.setattr(elsewhere, "TALK", rows["corpus"][0])
+    command = ["elsewhere", str(tmp_path / "left_out"), "--plain", str(tmp_path / "plain")]
+    command += ["--data", str(small_dataset), "--output", str(tmp_path / "out.json")]
+    monkeypatch.setattr("sys.argv", [*command, "--calibration", str(tmp_path / "calibration.npz")])
+    elsewhere.main()
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert set(report["corpora"]) == set(rows["corpus"])
+    assert report["mean_uar"] == pytest.approx(np.mean([own["uar"] for own in report["corpora"].values()]))
+    with np.load(tmp_path / "calibration.npz") as kept:
+        assert kept["as_it_lies"].shape[1] == len(names)
+        assert float(kept["threshold"]) == report["threshold"]
