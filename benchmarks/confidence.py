@@ -1,13 +1,14 @@
 """How far "sure" can be trusted on kinds of recordings that a model never heard, and thresholds for them.
 
-    python benchmarks/confidence.py models/wav2vec2 --output benchmarks/results/confidence.json --write
+    python benchmarks/confidence.py models/wav2vec2 --output benchmarks/results/confidence.json
+    python benchmarks/confidence.py models/wav2vec2 --output benchmarks/results/confidence.json --apply
 
 Clips of speakers that the model was not trained on go through `EmotionClassifier.predict`, as a visitor's
 would. One half of the speakers of each corpus chooses the thresholds, the other half measures them;
 SpokenWOZ, plain talk without labels, only measures. The thresholds are two: one for plain answers (neutral,
 calm), one for all other labels. They keep the most right answers sure while, on the choosing half, at most 4
-of 100 plain clips are sure of anything else and at least 70 of 100 sure answers are right. `--write` puts
-them into the report.
+of 100 plain clips are sure of anything else and at least 70 of 100 sure answers are right. `--apply` puts
+what was chosen into the model's report.
 """
 
 import argparse
@@ -92,6 +93,16 @@ def choose(answers: list[dict], labels: list[str]) -> dict[str, float]:
     return {label: round(value, 2) for label, value in found.items()}
 
 
+def apply(file: Path, found: dict) -> None:
+    """Put thresholds into a model's report; what was measured at the old one says so."""
+    report = json.loads(file.read_text())
+    if not isinstance(report["threshold"], dict):
+        report["selective"]["threshold"] = report["threshold"]
+    report["threshold"] = found["thresholds"]
+    report["sure_elsewhere"] = found["measured"]["all"] | {"command": found["command"]}
+    atomic_write(file, json.dumps(report, indent=1) + "\n")
+
+
 def main() -> None:
     """Predict, choose, measure, write."""
     parser = argparse.ArgumentParser(
@@ -101,8 +112,13 @@ def main() -> None:
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     parser.add_argument("--clips", type=int, default=120, help="of each corpus at most")
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
-    parser.add_argument("--write", action="store_true", help="put the thresholds into the model's report")
+    parser.add_argument(
+        "--apply", action="store_true", help="put the thresholds of --output into the model's report"
+    )
     args = parser.parse_args()
+    if args.apply:
+        apply(args.folder / "report.json", json.loads(args.output.read_text()))
+        return
     classifier = EmotionClassifier.from_pretrained(args.folder)
     heard = set(classifier.report["training"]["speakers"])
     splits = open_dataset(args.data, splits=())
@@ -130,10 +146,6 @@ def main() -> None:
         "measured_on": describe_machine(),
     }
     atomic_write(args.output, json.dumps(report, indent=1) + "\n")
-    if args.write:
-        file = args.folder / "report.json"
-        content = json.loads(file.read_text()) | {"threshold": after}
-        atomic_write(file, json.dumps(content, indent=1) + "\n")
     print(json.dumps(report, indent=1))
 
 

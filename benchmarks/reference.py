@@ -101,7 +101,7 @@ def uar(logits: np.ndarray, labels: np.ndarray) -> float:
 def by_corpus(runs: list[dict], share: float) -> dict[str, dict[str, float]]:
     """Return each corpus's UAR in every condition, all clips of all its runs together."""
     table = {}
-    for corpus in sorted({name for run in runs for name in run["corpora"]}):
+    for corpus in sorted({str(name) for run in runs for name in run["corpora"]}):
         table[corpus] = {"clips": int(sum((run["corpora"] == corpus).sum() for run in runs))}
         labels = np.concatenate([run["labels"][run["corpora"] == corpus] for run in runs])
         for condition in runs[0]["logits"]:

@@ -8,7 +8,15 @@ from speech_emotion.shipped import shipped_path
 TEMPLATE = "model_card.md"
 NO_LANGUAGE = ("mul", "zxx", "unstated")  # several, none, not known
 # Fields that reports of version 1 do not have.
-SINCE_VERSION_2 = ("refused", "by_language", "left_out", "false_alarm", "surroundings", "short_clips")
+SINCE_VERSION_2 = (
+    "refused",
+    "by_language",
+    "left_out",
+    "false_alarm",
+    "surroundings",
+    "short_clips",
+    "sure_elsewhere",
+)
 
 
 def leaks(training: dict) -> bool:
