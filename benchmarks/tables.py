@@ -391,6 +391,18 @@ def training() -> str:
     return markdown(["", "clips a second", "times as fast", "validation UAR"], rows)
 
 
+def reference() -> str:
+    """Render what a speaker's own voice is worth, in UAR, by corpus."""
+    conditions = ("none", "1 plain", "3 plain", "20 of a call, 70 % plain", "somebody else, same sex")
+    report = read("results/reference")
+    rows = [
+        [f"{corpus}, {kind}", f"{own['clips']:,}", *(percent(own.get(name)) for name in conditions)]
+        for kind, key in (("speakers held out", "folds"), ("left out whole", "left_out"))
+        for corpus, own in report[key].items()
+    ]
+    return markdown(["", "clips", *conditions], rows)
+
+
 def preparation() -> str:
     """Render the time and memory of preparing a dataset."""
     rows = [
@@ -445,6 +457,7 @@ TABLES: dict[str, Callable[[], str]] = {
         folds,
         permissions,
         training,
+        reference,
         preparation,
         archive,
         licences,
