@@ -305,7 +305,7 @@ def test_a_listing_that_is_none_is_a_sentence(archive, tmp_path, monkeypatch):
     archive.files["/api/records/7132783"] = b"<html>maintenance</html>"
     with pytest.raises(
         SystemExit,
-        match=r"(?s)ASVP-ESD: its list .* form .*TESS: its list of files cannot be read \(404 Not Found\)",
+        match=r"(?s)ASVP-ESD: its list .* form.*TESS: its list of files cannot be read \(404 Not Found\)",
     ):
         run(["asvp_esd", "tess", "--to", str(tmp_path)])
 
