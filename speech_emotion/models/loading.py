@@ -65,12 +65,12 @@ def new_classifier(
     window = fields.pop("window_seconds", None)
     if name in CNNS:
         network = CNNS[name]
-        config = network.config_class(**fields)
         try:
+            config = network.config_class(**fields)
             _set_window(config, window)
+            model = network(config)
         except ValueError as error:
             raise ModelError.of(name, error) from error
-        model = network(config)
         extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
         return model, extractor, {parameter for parameter, _ in model.named_parameters()}
     try:
