@@ -236,8 +236,8 @@ def test_other_clips_have_another_fingerprint(small_corpora, tmp_path):
 def test_strict_lists_every_lost_recording_and_writes_nothing(small_corpora, tmp_path):
     root = tmp_path / "corpora"
     good = voice(seed=3)
-    write_wav(root / "03-01-01-01-01-01-01.wav", good)
-    write_wav(root / "03-01-01-01-01-02-01.wav", good)  # a double: one of them is kept
+    write_wav(root / "03-01-06-01-01-01-01.wav", good)
+    write_wav(root / "03-01-06-01-01-02-01.wav", good)  # a double: one of them is kept
     write_wav(root / "holiday.wav", good)
     assert finish(start(root, tmp_path / "emotion", "--strict"))[0] == 0
     before = contents(tmp_path)
