@@ -107,6 +107,6 @@ class ReferenceHead:
 
 def gelu(values: np.ndarray) -> np.ndarray:
     """Compute x Phi(x), as torch does by default."""
-    from scipy.special import erf  # importing it takes half a second, which an answer without a reference spares
+    from scipy.special import erf  # late: it takes half a second, and few answers have a reference
 
     return values * 0.5 * (1 + erf(values / np.sqrt(2)))
