@@ -53,6 +53,7 @@ PARALLEL = 1e-6  # by how much the cosine of two rows may miss 1
 LEAST_WEIGHTS = 2**14  # of a product that is worth int8
 CHOICE_CLIPS = 48  # validation clips on which products are chosen for int8
 PARITY_CLIPS = 600  # test clips on which an export must answer like the checkpoint, drawn at random
+HALF = ".half"  # ends the name of a matrix in half precision
 FAMILIES = ("wav2vec2", "hubert")  # whose networks are laid out alike
 
 
@@ -160,7 +161,7 @@ def halve_weights(file: Path) -> None:
         values = onnx.numpy_helper.to_array(weight)
         if values.dtype == np.float32 and values.size >= LEAST_WEIGHTS:
             name = weight.name
-            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALF))
             casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
@@ -312,7 +313,9 @@ def find_products(file: Path) -> dict[str, int]:
     """
     model = onnx.load(file)
     weights = {
-        each.name: each.dims for each in model.graph.initializer if np.prod(each.dims) >= LEAST_WEIGHTS
+        each.name.removesuffix(HALF): each.dims
+        for each in model.graph.initializer
+        if np.prod(each.dims) >= LEAST_WEIGHTS
     }
     products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
     model.graph.output.extend(onnx.ValueInfoProto(name=node.output[0]) for node in products)
