@@ -30,7 +30,8 @@ UNPACK = ROOT.parent / "shared" / "corpora" / "unpack.py"
 SAMPLED = 40  # of the real recordings, every so many is in the sample, and all of RAVDESS's first actor
 
 
-CONFIRMED: set[str] = set()  # names of test files whose long tests all passed on an idle machine since the rebuild
+# Names of test files whose long tests all passed on an idle machine since the rebuild.
+CONFIRMED: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
