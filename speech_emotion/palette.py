@@ -39,7 +39,7 @@ DENSITY = LinearSegmentedColormap.from_list("density", ["#ffffff", "#2a78b5"])
 
 
 def emotion_colour(label: str) -> str:
-    """Give an emotion's colour, `#rrggbb`; grey for a label that no scheme has."""
+    """Return an emotion's colour, `#rrggbb`; grey for a label that no scheme has."""
     return EMOTIONS.get(label, GREY)
 
 

@@ -47,7 +47,7 @@ def mel_spectrogram_db(audio: np.ndarray) -> np.ndarray:
 
 
 def style(axes: Axes) -> None:
-    """Give axes the ink and the sizes that every picture here has."""
+    """Apply to axes the ink and the sizes that every picture here has."""
     axes.title.set(fontsize=11, color=INK)
     axes.tick_params(colors=INK, labelsize=9)
     axes.xaxis.label.set(color=INK, fontsize=10)
@@ -94,7 +94,7 @@ def draw_mel(axes: Axes, audio: np.ndarray) -> None:
 
 
 def finish_lines(axes: Axes) -> None:
-    """Give a chart of lines its grid, its legend and the style of all charts."""
+    """Add to a chart of lines its grid, its legend and the style of all charts."""
     axes.grid(color=SHADES[2], linewidth=0.8)
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
@@ -110,5 +110,5 @@ def _envelope(audio: np.ndarray, points: int = 4000) -> tuple[np.ndarray, np.nda
 
 
 def _mel_position(hertz: np.ndarray) -> np.ndarray:
-    """Give the mel band (HTK scale, as torchaudio's default) of frequencies in Hz."""
+    """Return the mel band (HTK scale, as torchaudio's default) of frequencies in Hz."""
     return N_MELS * np.log1p(hertz / 700) / np.log1p(SAMPLE_RATE / 2 / 700)

@@ -84,7 +84,7 @@ def voice(rate: int = SAMPLE_RATE) -> np.ndarray:
 
 
 def broken():
-    """Give files that lost something on their way."""
+    """Return files that lost something on their way."""
     whole = {kind: encode(format=kind.upper()) for kind in ("wav", "flac", "ogg", "mp3", "aiff")}
     whole |= {"m4a": encode_av("ipod", "aac"), "webm": encode_av("webm", "libopus")}
     yield "empty.wav", b"", "empty"
@@ -116,7 +116,7 @@ def broken():
 
 
 def unusual():
-    """Give recordings in forms that few people use, and beyond the limits."""
+    """Return recordings in forms that few people use, and beyond the limits."""
     for subtype in (
         "PCM_U8",
         "PCM_24",
@@ -155,7 +155,7 @@ def with_rate(rate: int) -> bytes:
 
 
 def claims():
-    """Give a second of a voice that claims to last for hours, or for no time."""
+    """Return a second of a voice that claims to last for hours, or for no time."""
     wav = bytearray(encode())
     wav[40:44] = struct.pack("<I", 2**32 - 1)
     yield "claims-4-gb.wav", bytes(wav), SOUND
@@ -186,7 +186,7 @@ def with_samples(flac: bytes, samples: int) -> bytes:
 
 
 def bombs():
-    """Give small files that take much time or memory where nobody looks out."""
+    """Return small files that take much time or memory where nobody looks out."""
     flac = silent_flac(2 * 3600)
     yield "two-hours.flac", flac, LONG
     yield "two-hours-unsaid.flac", with_samples(flac, 0), LONG
@@ -307,7 +307,7 @@ def nested(depth: int) -> bytes:
 
 
 def references(target: str = "/etc/hostname", url: str = "http://127.0.0.1:9/clip.wav"):
-    """Give media files whose sound lies elsewhere: in a file of this machine, or at an address."""
+    """Return media files whose sound lies elsewhere: in a file of this machine, or at an address."""
     alias = bytearray(150)
     alias[4:6] = struct.pack(">H", 150)
     alis = full_box(
@@ -324,7 +324,7 @@ def references(target: str = "/etc/hostname", url: str = "http://127.0.0.1:9/cli
 
 
 def playlists(target: str = "/etc/hostname", url: str = "http://127.0.0.1:9/clip.wav"):
-    """Give lists and descriptions of media that lie elsewhere."""
+    """Return lists and descriptions of media that lie elsewhere."""
     for at, place in (("path", target), ("file", f"file://{target}"), ("address", url)):
         segment = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{place}\n#EXT-X-ENDLIST\n"
         adaptation = f"<AdaptationSet mimeType='audio/mp4'><Representation id='a'><BaseURL>{place}</BaseURL>"
@@ -345,7 +345,7 @@ def playlists(target: str = "/etc/hostname", url: str = "http://127.0.0.1:9/clip
 
 
 def foreign():
-    """Give files of other kinds, some of two kinds at once."""
+    """Return files of other kinds, some of two kinds at once."""
     rng = np.random.default_rng(0)
     png = b"\x89PNG\r\n\x1a\n" + bytes(100)
     page = b"<html><script>alert(1)</script></html>"

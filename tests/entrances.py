@@ -66,7 +66,7 @@ def find_loss(ask: Ask, path: Path, process: int) -> str | None:
 
 
 def functions(model: Path) -> dict[str, Ask]:
-    """Give the entrances that are functions: the library, the screens of the app and the command line.
+    """Return the entrances that are functions: the library, the screens of the app and the command line.
 
     Args:
         model: a classifier's folder; the screens ask the shipped CNN.
@@ -90,7 +90,7 @@ def functions(model: Path) -> dict[str, Ask]:
 
 
 def endpoints(address: str) -> dict[str, Ask]:
-    """Give the entrances of a running app that are for programs, asked as programs do."""
+    """Return the entrances of a running app that are for programs, asked as programs do."""
     client = Client(address, verbose=False)
 
     def ask(name: str, path: Path) -> str:
@@ -108,7 +108,7 @@ def endpoints(address: str) -> dict[str, Ask]:
 
 
 def preparations(paths: Iterable[Path], folder: Path) -> dict[str, Ask]:
-    """Give the entrances of data_prep: a table of recordings of one's own, and a corpus that names them its way.
+    """Return the entrances of data_prep: a table of recordings of one's own, and a corpus that names them its way.
 
     Args:
         paths: all that will be asked for: they become one dataset, beside a recording that is whole.

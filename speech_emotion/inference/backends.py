@@ -224,7 +224,7 @@ def limit_memory() -> None:
 
 @contextmanager
 def limit_time() -> Iterator[onnxruntime.RunOptions]:
-    """Give options of a run that is ended after RUN_SECONDS: a stranger's graph can go on for ever."""
+    """Return options of a run that is ended after RUN_SECONDS: a stranger's graph can go on for ever."""
     options = onnxruntime.RunOptions()
     timer = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
     timer.start()
@@ -235,7 +235,7 @@ def limit_time() -> Iterator[onnxruntime.RunOptions]:
 
 
 def probe() -> np.ndarray:
-    """Give a second of sound, alike everywhere: harmonics of 140 Hz that swell and fall, and noise."""
+    """Return a second of sound, alike everywhere: harmonics of 140 Hz that swell and fall, and noise."""
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     voice = sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 20)) * np.sin(np.pi * time)
     return (0.1 * voice + 0.01 * np.random.default_rng(0).standard_normal(time.size)).astype(np.float32)

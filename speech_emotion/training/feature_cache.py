@@ -120,11 +120,11 @@ class UpperLayers(nn.Module):
         raise NotImplementedError
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Give the number of states of clips of so many samples."""
+        """Return the number of states of clips of so many samples."""
         raise NotImplementedError
 
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Give the parameters that the states depend on, by their names."""
+        """Return the parameters that the states depend on, by their names."""
         raise NotImplementedError
 
 
@@ -179,11 +179,11 @@ class UpperEncoder(UpperLayers):
         return compute_lower(self.whole[0], self.frozen_layers, input_values, attention_mask)
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Give the number of states of clips of so many samples."""
+        """Return the number of states of clips of so many samples."""
         return self.whole[0]._get_feat_extract_output_lengths(samples)
 
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Give the parameters of the front end and the frozen layers."""
+        """Return the parameters of the front end and the frozen layers."""
         return lower_parameters(self.whole[0], self.frozen_layers)
 
 
@@ -204,7 +204,7 @@ def compute_lower(
 
 
 def lower_parameters(model: PreTrainedModel, layers: int) -> Iterator[tuple[str, torch.Tensor]]:
-    """Give the parameters of an encoder's front end and first layers.
+    """Return the parameters of an encoder's front end and first layers.
 
     The norm after the last layer is none of them where layers normalise first.
     """
@@ -281,7 +281,7 @@ class PoolingLayer(UpperLayers):
         return torch.ones_like(samples)
 
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Give the parameters of the front end and the frozen layers."""
+        """Return the parameters of the front end and the frozen layers."""
         yield "pooled", torch.ones(1)
         yield from lower_parameters(self.whole[0], self.frozen_layers)
 
@@ -356,11 +356,11 @@ class UpperCNN(UpperLayers):
         return self.model.rows(input_values, attention_mask)[0].transpose(1, 2)
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Give the number of frames of clips of so many samples."""
+        """Return the number of frames of clips of so many samples."""
         return self.model.frames(samples)
 
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Give what the spectrogram makes of noise that swells: a CNN's front end has settings alone."""
+        """Return what the spectrogram makes of noise that swells: a CNN's front end has settings alone."""
         noise = torch.randn(1, SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
         swelling = (noise * torch.logspace(-4, 0, SAMPLE_RATE)).to(self.model.device)
         yield type(self.model).__name__, self.compute(swelling, torch.ones_like(swelling)).half()

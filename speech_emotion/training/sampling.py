@@ -45,7 +45,7 @@ class LengthSampler(torch.utils.data.Sampler):
         return len(self.durations)
 
     def __iter__(self) -> Iterator[int]:
-        """Give the indices of the clips, batch after batch."""
+        """Return the indices of the clips, batch after batch."""
         dice = torch.Generator().manual_seed(self.seed())
         drawn = torch.randperm(len(self), generator=dice)
         if self.weights is not None:
@@ -64,7 +64,7 @@ class SeededSampler(LengthSampler):
     """With the index of each clip a seed for reading it, as `SeededClips` does."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Give the indices of the clips and their seeds, batch after batch."""
+        """Return the indices of the clips and their seeds, batch after batch."""
         dice = torch.Generator().manual_seed(self.seed())
         seeds = torch.randint(2**32, (len(self),), generator=dice).tolist()
         return zip(super().__iter__(), seeds, strict=True)

@@ -151,7 +151,7 @@ class Body:
         self._read: list[Message] = []
 
     async def receive(self) -> Message:
-        """Give the next message; once there is too much, as if the sender had gone."""
+        """Return the next message; once there is too much, as if the sender had gone."""
         return self._read.pop(0) if self._read else await self._next()
 
     async def read(self) -> bytes:

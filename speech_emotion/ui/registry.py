@@ -42,7 +42,7 @@ def load_all() -> None:
 
 
 def classifier(model: str) -> EmotionClassifier:
-    """Give a model.
+    """Return a model.
 
     Raises:
         ModelError: it cannot be loaded, or is not yet.
@@ -62,7 +62,7 @@ def serving() -> list[str]:
 
 
 def missing() -> list[str]:
-    """Give a sentence for each model that is not loaded: why not."""
+    """Return a sentence for each model that is not loaded: why not."""
     return [
         _refused.get(name, f"The model {name!r} is still being loaded.")
         for name in MODELS
