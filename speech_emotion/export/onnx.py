@@ -6,9 +6,10 @@
 An export is kept only where it answers like the checkpoint on real clips: of those of the test split, 99 %
 get the same label, and UAR differs by half a point at most. `export.json` has the figures.
 
-The files are `onnx/model.onnx` and `onnx/model_quantized.onnx`, as on the hub: so transformers.js opens them.
-Both take one clip at a time. In a batch, padding would change the answers of shorter clips, and int8, whose
-scale is that of a whole batch, would change the answers of all of them.
+The files are `onnx/model.onnx` and `onnx/model_quantized.onnx`, as on the hub: so transformers.js and optimum
+open them. The first takes batches where the model's feature extractor makes a mask of what is padding.
+Without a mask, padding would change the answers of shorter clips; and int8, whose scale is that of a whole
+batch, would change the answers of all of them. Such exports take one clip at a time.
 
 The network is rewritten so that ONNX Runtime does less for the same numbers: the front end's convolutions are
 matrix products over frames that need not be transposed, and the positional convolution leaves out channels
@@ -41,7 +42,7 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.audio.silence import MIN_SPEECH_SECONDS
 from speech_emotion.dataset import crop, open_dataset, read_clip
 from speech_emotion.evaluation.metrics import EmotionMetric
-from speech_emotion.inference.backends import ExportError, TorchBackend, probe, run_onnx
+from speech_emotion.inference.backends import ExportError, TorchBackend, name_inputs, probe, run_onnx
 from speech_emotion.machine import describe_machine
 from speech_emotion.models.folder import EXPORTS, WEIGHTS
 from speech_emotion.models.loading import WINDOW_SECONDS, load_classifier
@@ -101,7 +102,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as aside:
         int8, float32 = [Path(aside, file) for file in EXPORTS.values()]
         float32.parent.mkdir()
-        write_float32(model, float32)
+        write_float32(model, float32, takes_mask(model, extractor))
         if model.config.model_type in FAMILIES:
             few = validation.shuffle(0).select(range(min(CHOICE_CLIPS, len(validation))))
             write_int8(float32, int8, extractor, read_clips(few))
@@ -133,18 +134,35 @@ def read_clips(rows: Dataset) -> list[np.ndarray]:
     return [crop(read_clip(row), WINDOW_SECONDS, at_random=False) for row in rows]
 
 
-def write_float32(model: PreTrainedModel, file: Path) -> None:
-    """Write the network as it is: `input_values`, [1, samples], become `logits`, [1, classes]."""
+def takes_mask(model: PreTrainedModel, extractor: FeatureExtractionMixin) -> bool:
+    """Return whether an export can be told what is padding.
+
+    A front end that normalises over time does so clip by clip (`models.group_norm`): ONNX has no such loop.
+    """
+    return extractor.return_attention_mask and getattr(model.config, "feat_extract_norm", None) != "group"
+
+
+def write_float32(model: PreTrainedModel, file: Path, masked: bool) -> None:
+    """Write the network as it is.
+
+    `input_values`, [clips, samples], become `logits`, [clips, classes]. Their `attention_mask` is 1 for sound
+    and 0 for padding; without it there is one clip.
+    """
     if model.config.model_type in FAMILIES:
         streamline(model)
-    samples = torch.export.Dim("samples", min=int(MIN_SPEECH_SECONDS * SAMPLE_RATE))
+    axes = {1: torch.export.Dim("samples", min=int(MIN_SPEECH_SECONDS * SAMPLE_RATE))}
+    inputs = {"input_values": torch.zeros(1, SAMPLE_RATE)}
+    if masked:
+        axes[0] = torch.export.Dim("clips")
+        waves = torch.zeros(2, SAMPLE_RATE)  # one alone would be taken for a fixed number
+        inputs = {"input_values": waves, "attention_mask": torch.ones_like(waves, dtype=torch.int64)}
     torch.onnx.export(
         Logits(model).eval(),
-        (torch.zeros(1, SAMPLE_RATE),),
+        tuple(inputs.values()),
         file,
-        input_names=["input_values"],
+        input_names=list(inputs),
         output_names=["logits"],
-        dynamic_shapes=({1: samples},),
+        dynamic_shapes=(axes,) * len(inputs),
         external_data=False,
         verbose=False,
     )
@@ -176,9 +194,9 @@ class Logits(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        """Compute logits, [clips, classes], of waveforms, [clips, samples]."""
-        return self.model(input_values).logits
+    def forward(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute logits, [clips, classes], of waveforms and their mask, [clips, samples]."""
+        return self.model(input_values, attention_mask=attention_mask).logits
 
 
 def streamline(model: PreTrainedModel) -> None:
@@ -304,6 +322,10 @@ def write_int8(float32: Path, int8: Path, extractor: FeatureExtractionMixin, cli
             error += errors[product]
             harmless.append(product)
     quantise(harmless)
+    model = onnx.load(int8)
+    for each in model.graph.input:
+        each.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, int8)
 
 
 def find_products(file: Path) -> dict[str, int]:
@@ -321,7 +343,7 @@ def find_products(file: Path) -> dict[str, int]:
     model.graph.output.extend(onnx.ValueInfoProto(name=node.output[0]) for node in products)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     second = np.zeros((1, SAMPLE_RATE), np.float32)
-    results = session.run([node.output[0] for node in products], {"input_values": second})
+    results = session.run([node.output[0] for node in products], name_inputs(session, second))
     return {
         node.name: result.size * weights[node.input[1]][0]
         for node, result in zip(products, results, strict=True)

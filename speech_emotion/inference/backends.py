@@ -173,10 +173,18 @@ def run_onnx(
     logits = []
     for window in windows:
         values = extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="np")["input_values"]
-        inputs = {"input_values": np.asarray(values, np.float32)}
         with limit_time() as options:
-            logits += session.run(["logits"], inputs, options)
+            logits += session.run(["logits"], name_inputs(session, values), options)
     return np.concatenate(logits)
+
+
+def name_inputs(session: onnxruntime.InferenceSession, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the inputs of an export for one clip, [1, samples], of which nothing is padding."""
+    inputs = {
+        "input_values": np.asarray(values, np.float32),
+        "attention_mask": np.ones(values.shape, np.int64),
+    }
+    return {each.name: inputs[each.name] for each in session.get_inputs()}
 
 
 def choose_backend(model: "PreTrainedModel", extractor: "FeatureExtractionMixin") -> Engine:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from speech_emotion.inference.backends import (
     WaveformExtractor,
     choose_backend,
     probe,
+    run_onnx,
 )
 from speech_emotion.models.folder import EXPORTS
 from speech_emotion.models.loading import load_classifier, new_classifier
@@ -104,12 +106,91 @@ def test_a_clip_is_answered_alike_whatever_comes_with_it(folder):
     )
 
 
-def test_an_export_refuses_a_batch_that_padding_or_a_shared_scale_would_change(folder):
+CLIPS = [speak(seconds=1), 3 * speak(220, seconds=4), speak(90, seconds=2.5)]
+
+
+def test_a_padded_batch_gets_the_logits_of_single_clips(folder):
+    _, extractor = load_classifier(folder)
+    batch = extractor(CLIPS, sampling_rate=SAMPLE_RATE, padding=True, return_tensors="np")
+    assert batch["attention_mask"].sum(1).tolist() == [clip.size for clip in CLIPS]
+    session = onnxruntime.InferenceSession(folder / FLOAT32)
+    inputs = {
+        "input_values": batch["input_values"],
+        "attention_mask": batch["attention_mask"].astype(np.int64),
+    }
+    [logits] = session.run(["logits"], inputs)
+    np.testing.assert_allclose(logits, run_onnx(session, extractor, CLIPS), atol=1e-4)
+    [unmasked] = session.run(["logits"], inputs | {"attention_mask": np.ones_like(inputs["attention_mask"])})
+    assert np.abs(unmasked - logits)[[0, 2]].max() > 1e-3  # so the mask is what holds them
+
+
+def test_an_export_without_a_mask_or_in_int8_refuses_a_batch(folder, small_dataset, tmp_path):
+    """Its answers would depend on padding, or on the scale that int8 shares."""
+    maskless = shutil.copytree(folder, tmp_path / "maskless")
+    settings = json.loads((maskless / "preprocessor_config.json").read_text())
+    settings["return_attention_mask"] = False
+    (maskless / "preprocessor_config.json").write_text(json.dumps(settings))
+    main([str(maskless), "--data", str(small_dataset)])
     padded = np.zeros((2, 2 * SAMPLE_RATE), np.float32)
-    for file in (INT8, FLOAT32):
-        session = onnxruntime.InferenceSession(folder / file)
+    inputs = {"input_values": padded, "attention_mask": np.ones(padded.shape, np.int64)}
+    for file in (folder / INT8, maskless / FLOAT32, maskless / INT8):
+        session = onnxruntime.InferenceSession(file)
+        taken = {each.name: inputs[each.name] for each in session.get_inputs()}
+        assert len(taken) == (1 if file.is_relative_to(maskless) else 2)
         with pytest.raises(InvalidArgument, match="Got: 2 Expected: 1"):
-            session.run(["logits"], {"input_values": padded})
+            session.run(["logits"], taken)
+
+
+# Reads clips, has optimum's class classify them one by one and in a padded batch, and prints both as JSON.
+THROUGH_OPTIMUM = """
+import json, sys
+import numpy as np
+from optimum.onnxruntime import ORTModelForAudioClassification
+from transformers import AutoFeatureExtractor, pipeline
+
+folder, clips = sys.argv[1], np.load(sys.argv[2])
+clips = [clips[name] for name in clips]
+model = ORTModelForAudioClassification.from_pretrained(folder, subfolder="onnx", file_name="model.onnx")
+extractor = AutoFeatureExtractor.from_pretrained(folder)
+classify = pipeline("audio-classification", model=model, feature_extractor=extractor)
+answers = [[{each["label"]: each["score"] for each in answer} for answer in classify(clips, batch_size=size, top_k=99)]
+           for size in (1, len(clips))]
+print(json.dumps(answers))
+"""
+# optimum's class needs an older transformers than ours, so these stand in a folder of their own.
+OPTIMUM = "optimum==2.1.0 optimum-onnx==0.1.0 transformers==4.57.6 huggingface_hub==0.36.2 tokenizers==0.22.2"
+
+
+@pytest.fixture(scope="module")
+def optimum(tmp_path_factory):
+    """A folder with optimum's ONNX classes."""
+    packages = tmp_path_factory.mktemp("optimum")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(packages)]
+    done = subprocess.run([*install, *OPTIMUM.split()], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"optimum cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
+    return packages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shipped", [False, True], ids=["miniature", "shipped"])
+def test_optimum_answers_a_padded_batch_like_single_clips_and_like_this_package(
+    shipped, optimum, folder, tmp_path
+):
+    model = ROOT / "models" / "wav2vec2" if shipped else folder
+    clips = tmp_path / "clips.npz"
+    np.savez(clips, *CLIPS)
+    done = subprocess.run(
+        [sys.executable, "-c", THROUGH_OPTIMUM, model, clips], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(optimum), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    single, batch = json.loads(done.stdout.splitlines()[-1])
+    classifier = EmotionClassifier(*load_classifier(model))
+    for alone, padded, logits in zip(single, batch, classifier.logits(CLIPS), strict=True):
+        assert alone == pytest.approx(padded, abs=1e-4)
+        shares = np.exp(logits) / np.exp(logits).sum()
+        assert alone == pytest.approx(dict(zip(classifier.labels, shares.tolist(), strict=True)), abs=0.03)
 
 
 def test_int8_is_in_the_one_and_not_in_the_other(folder):
