@@ -5,6 +5,7 @@
     speech-emotion call.mp3 --timeline           # CSV: the emotion of each utterance
     speech-emotion call.mp3 --timeline --json
     speech-emotion folder --output emotions.csv  # CSV: one row for each recording
+    speech-emotion clip.wav --reference plain.wav  # beside how this person normally sounds
     speech-emotion archive folder --output DIR   # Parquet, for many recordings; see archive --help
 
 Errors and notices go to the standard error. The exit status is 1 if there is no answer, and 2 if the command
@@ -17,8 +18,11 @@ import logging
 import reprlib
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -26,6 +30,7 @@ from speech_emotion.audio.decoding import AudioError, header_duration, limit_ffm
 from speech_emotion.inference.batch import classify_files, find_recordings, printable, to_csv
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.prediction import Prediction
+from speech_emotion.inference.reference import Reference
 from speech_emotion.models.folder import ModelError
 from speech_emotion.shipped import shipped_path
 
@@ -73,6 +78,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="one answer for each utterance; up to an hour of sound",
     )
+    parser.add_argument(
+        "--reference",
+        nargs="+",
+        metavar="PLAIN",
+        help="recordings of how the speaker normally sounds; self: the other utterances of the recording, or "
+        "of a folder of one speaker. For a model that has a reference head.",
+    )
     parser.add_argument("--json", action="store_true", help="JSON instead of a sentence or CSV")
     parser.add_argument("--output", type=Path, help="write to this file instead of the standard output")
     options = parser.parse_args(arguments)
@@ -85,16 +97,49 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def classify(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
     """Return the answer for the source as a sentence, CSV or JSON."""
+    reference = find_reference(classifier, options)
     if options.source.is_dir():
-        rows = classify_folder(classifier, options.source)
+        rows = classify_folder(classifier, options.source, reference)
         return to_json(rows) if options.json else to_csv(rows)
     if options.timeline:
-        return classify_timeline(classifier, options)
-    prediction = classifier.predict(options.source)
+        return classify_timeline(classifier, options, reference)
+    prediction = classifier.predict(options.source, reference=reference)
     _report_damage(prediction.damage)
     if options.json:
         return to_json(asdict(prediction))
     return f"{printable(options.source.name)}: {summarise(prediction)}\n"
+
+
+def find_reference(
+    classifier: EmotionClassifier, options: argparse.Namespace
+) -> Reference | Literal["self"] | None:
+    """Return how the speaker normally sounds, as `predict` takes it.
+
+    Raises:
+        ModelError: the model has no reference head.
+        AudioError: nobody speaks in a recording for the reference.
+    """
+    if options.reference is None:
+        return None
+    classifier.require_head()
+    if options.reference != ["self"]:
+        return classifier.enroll([Path(each) for each in options.reference])
+    return enroll_folder(classifier, options.source) if options.source.is_dir() else "self"
+
+
+def enroll_folder(classifier: EmotionClassifier, folder: Path) -> Reference:
+    """Return how the speaker of a folder's recordings sounds in those that can be judged.
+
+    Raises:
+        AudioError: there is none.
+    """
+    heard = []
+    for path in tqdm(find_recordings(folder), unit="file", leave=False):
+        with suppress(AudioError):  # its own row says why
+            heard.append(classifier.enroll([path]))
+    if not heard:
+        raise AudioError(f"There is no recording in {str(folder)!r} that can be judged.")
+    return reduce(Reference.join, heard)
 
 
 def summarise(prediction: Prediction) -> str:
@@ -106,18 +151,20 @@ def summarise(prediction: Prediction) -> str:
     return f"{prediction.label} ({prediction.confidence:.0%}{doubt})"
 
 
-def classify_timeline(classifier: EmotionClassifier, options: argparse.Namespace) -> str:
+def classify_timeline(
+    classifier: EmotionClassifier, options: argparse.Namespace, reference: Reference | Literal["self"] | None
+) -> str:
     """Return a recording's timeline as CSV or JSON."""
     from speech_emotion.inference.events import describe_recording
     from speech_emotion.inference.timeline import iter_timeline
 
-    steps = tqdm(iter_timeline(classifier, options.source), unit="block", leave=False)
-    timeline = deque(steps, maxlen=1).pop()
+    steps = iter_timeline(classifier, options.source, reference=reference)
+    timeline = deque(tqdm(steps, unit="block", leave=False), maxlen=1).pop()
     _report_damage(timeline.damage)
     return to_json(describe_recording(timeline)) if options.json else to_csv(timeline.rows())
 
 
-def classify_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:
+def classify_folder(classifier: EmotionClassifier, folder: Path, reference: Reference | None) -> list[dict]:
     """Return a row for each recording in a folder; print why a recording has no answer.
 
     Raises:
@@ -125,7 +172,9 @@ def classify_folder(classifier: EmotionClassifier, folder: Path) -> list[dict]:
     """
     paths = find_recordings(folder)
     files = [(str(path.relative_to(folder)), path) for path in paths]
-    rows = list(tqdm(classify_files(classifier, files), total=len(files), unit="file", leave=False))
+    rows = list(
+        tqdm(classify_files(classifier, files, reference), total=len(files), unit="file", leave=False)
+    )
     for row in rows:
         if sentence := row["error"] or row["damage"]:
             print(f"{row['file']}: {sentence}", file=sys.stderr)

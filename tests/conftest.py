@@ -15,10 +15,16 @@ import torch
 from filelock import FileLock
 from hub import Hub
 from scipy.signal import lfilter
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import (
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForSequenceClassification,
+    Wav2Vec2Model,
+)
 
 from data_prep.build import build_dataset
 from speech_emotion.audio.decoding import SAMPLE_RATE
+from speech_emotion.inference.reference import ReferenceHead
 from speech_emotion.models.loading import new_classifier
 
 ROOT = Path(__file__).parent.parent
@@ -156,6 +162,41 @@ def make_model(folder: Path) -> Path:
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def folder_with_head(tmp_path_factory) -> Path:
+    """An untrained wav2vec2 with a reference head, as a model folder."""
+    folder = make_wav2vec2(tmp_path_factory.mktemp("models") / "knows-voices", ["angry", "happy", "neutral"])
+    make_head(width=6, classes=3).save(folder, {})
+    return folder
+
+
+def make_wav2vec2(folder: Path, labels: list[str]) -> Path:
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        hidden_size=6, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, do_stable_layer_norm=True,
+        feat_extract_norm="layer", conv_dim=(8, 8), conv_kernel=(400, 3), conv_stride=(160, 2),
+        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)},
+    )  # fmt: skip
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(folder)
+    return folder
+
+
+def make_head(width: int, classes: int, hidden: int = 5) -> ReferenceHead:
+    rng = np.random.default_rng(0)
+    weights = {
+        "mean": rng.normal(size=width),
+        "scale": rng.uniform(1, 2, width),
+        "hidden.weight": rng.normal(size=(hidden, 2 * width)),
+        "hidden.bias": rng.normal(size=hidden),
+        "output.weight": rng.normal(size=(classes, hidden)),
+        "output.bias": rng.normal(size=classes),
+    }
+    weights = {name: values.astype(np.float32) for name, values in weights.items()}
+    return ReferenceHead(weights, share=0.5, temperature=2.0, threshold=0.6)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.inference.classifier import EmotionClassifier
+from speech_emotion.inference.reference import Reference
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +36,14 @@ def find_recordings(folder: Path) -> list[Path]:
 
 
 def classify_files(
-    classifier: EmotionClassifier, files: Iterable[tuple[str, Path]]
+    classifier: EmotionClassifier, files: Iterable[tuple[str, Path]], reference: Reference | None = None
 ) -> Iterator[dict[str, str | bool | float | None]]:
     """Classify recordings one after another.
 
     Args:
         classifier: answers them.
         files: name and path of each.
+        reference: of the one speaker whose recordings they are, if anything.
 
     Yields:
         A flat row for each: `file`, its printable name; the prediction's own row; `mixed`; the number of
@@ -54,7 +56,7 @@ def classify_files(
     for name, path in files:
         row = {"file": printable(name)} | nothing
         try:
-            prediction = classifier.predict(path)
+            prediction = classifier.predict(path, reference=reference)
         except AudioError as error:
             yield row | {"error": str(error)}
         except Exception as error:  # one file never loses the others

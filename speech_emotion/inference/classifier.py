@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class EmotionClassifier:
         source: Source,
         rate: int = SAMPLE_RATE,
         max_seconds: float = MAX_RECORDING_SECONDS,
-        reference=None,
+        reference: Reference | Literal["self"] | None = None,
     ) -> Prediction:
         """Classify one recording: find its utterances, classify each, and pool the answers.
 
@@ -143,18 +143,19 @@ class EmotionClassifier:
             source: a local path, the content of an audio file, or samples of shape [n] or [n, channels].
             rate: sampling rate of samples in Hz; files state their own.
             max_seconds: the longest duration accepted, in seconds.
-            reference: the speaker's own voice, as in `classify_segments`.
+            reference: the speaker's own voice, as in `iter_timeline`.
 
         Returns:
             The pooled answer, and each utterance's own. `iter_timeline` answers the same, block by block.
 
         Raises:
             AudioError: no audio, damaged, longer than `max_seconds`, silent, or nobody speaks.
+            ModelError: a reference, but the model has no reference head, or the reference is another model's.
         """
         [timeline] = deque(iter_timeline(self, source, rate, max_seconds, reference), maxlen=1)
         return timeline.prediction(self)
 
-    def classify_segments(self, clips: list[np.ndarray], reference=None) -> np.ndarray:
+    def classify_segments(self, clips: list[np.ndarray], reference: Reference | None = None) -> np.ndarray:
         """Classify clips in which somebody speaks.
 
         Args:
@@ -163,11 +164,41 @@ class EmotionClassifier:
 
         Returns:
             Probabilities of shape [clips, classes], float64; each row sums to 1.
+
+        Raises:
+            ModelError: as of `predict`.
         """
         logits = self.logits(clips)
-        if reference is not None and clips and (head := self.reference_head):
-            logits = head.logits(logits, self.pooled_states(clips), reference.vector)
+        if reference is not None and clips:
+            pooled = self.pooled_states(clips)
+            logits = self.require_head(reference).logits(logits, pooled, reference.vector)
         return softmax(logits.astype(float))
+
+    def classify_again(self, table: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+        """Classify the clips of one speaker with each other as the reference.
+
+        Args:
+            table: their probabilities without a reference, shape [clips, classes].
+            pooled: their pooled states, shape [clips, width]; two clips or more.
+
+        Returns:
+            As `classify_segments`. The reference of each clip is the mean of the others.
+        """
+        others = (pooled.sum(axis=0) - pooled) / (len(pooled) - 1)
+        own = np.log(np.maximum(table, np.finfo(float).tiny))  # logits, but for a constant
+        return softmax(self.require_head().logits(own, pooled, others).astype(float))
+
+    def require_head(self, reference: Reference | None = None) -> ReferenceHead:
+        """Return the reference head.
+
+        Raises:
+            ModelError: the model has none, or the reference was made with another model.
+        """
+        if self.reference_head is None:
+            raise ModelError("This model answers every voice alike: it has no reference head.")
+        if reference is not None and reference.vector.size != self.reference_head.width:
+            raise ModelError("This reference was made with another model.")
+        return self.reference_head
 
     @cached_property
     def reference_head(self) -> ReferenceHead | None:
@@ -188,8 +219,7 @@ class EmotionClassifier:
             ModelError: the model has no reference head.
             AudioError: no recording, or as of `predict`.
         """
-        if self.reference_head is None:
-            raise ModelError("This model answers every voice alike: it has no reference head.")
+        self.require_head()
         if not recordings:
             raise AudioError("A reference needs at least one recording.")
         clips = []
@@ -234,7 +264,9 @@ class EmotionClassifier:
                 pooled.append(torch.stack(states).mean(0).numpy())
         return np.stack(pooled)
 
-    def answer_segments(self, starts: list[float], clips: list[np.ndarray], reference=None) -> list[Segment]:
+    def answer_segments(
+        self, starts: list[float], clips: list[np.ndarray], reference: Reference | None = None
+    ) -> list[Segment]:
         """Classify the utterances of a recording.
 
         Args:
@@ -243,24 +275,43 @@ class EmotionClassifier:
             reference: likewise.
         """
         table = self.classify_segments(clips, reference)
+        spans = [(start, start + clip.size / SAMPLE_RATE) for start, clip in zip(starts, clips, strict=True)]
+        return self._make_segments(spans, table, self.threshold_with(reference is not None))
+
+    def answer_again(self, segments: list[Segment], pooled: np.ndarray) -> list[Segment]:
+        """Answer the utterances of one speaker again, with each other as the reference.
+
+        Args:
+            segments: as answered without a reference; two or more.
+            pooled: their pooled states, shape [segments, width].
+        """
+        table = np.array([list(each.probabilities.values()) for each in segments])
+        spans = [(each.start, each.end) for each in segments]
+        return self._make_segments(spans, self.classify_again(table, pooled), self.threshold_with(True))
+
+    def _make_segments(
+        self, spans: list[tuple[float, float]], table: np.ndarray, threshold: Threshold
+    ) -> list[Segment]:
         labels = [self.labels[index] for index in table.argmax(axis=1)]
-        with_reference = reference is not None and self.reference_head
-        threshold = self.reference_head.threshold if with_reference else self.threshold
         return [
             Segment(
                 start=start,
-                end=start + clip.size / SAMPLE_RATE,
+                end=end,
                 label=label,
                 probabilities=dict(zip(self.labels, shares.tolist(), strict=True)),
                 sure=is_sure(threshold, label, shares.max()),
             )
-            for start, clip, label, shares in zip(starts, clips, labels, table, strict=True)
+            for (start, end), label, shares in zip(spans, labels, table, strict=True)
         ]
 
     @property
     def threshold(self) -> Threshold:
         """The confidence from which on the model is sure, for all labels or for each; 0 without a report."""
         return self.report.get("threshold", 0.0)
+
+    def threshold_with(self, reference: bool) -> Threshold:
+        """Return the same for answers with a reference, whose head has its own, or for those without."""
+        return self.reference_head.threshold if reference and self.reference_head else self.threshold
 
     @property
     def calibration(self) -> str:

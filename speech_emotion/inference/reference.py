@@ -32,6 +32,12 @@ class Reference:
     clips: int
     seconds: float
 
+    def join(self, other: "Reference") -> "Reference":
+        """Return the reference of the clips of both."""
+        clips = self.clips + other.clips
+        vector = (self.clips * self.vector + other.clips * other.vector) / clips
+        return Reference(vector.astype(np.float32), clips, self.seconds + other.seconds)
+
     def save(self, file: str | PathLike) -> None:
         """Write it into a file of a few kilobytes."""
         with Path(file).open("wb") as out:
@@ -67,6 +73,11 @@ class ReferenceHead:
     def __init__(self, weights: dict[str, np.ndarray], share: float, temperature: float, threshold: float):
         self.weights, self.share = weights, share
         self.temperature, self.threshold = temperature, threshold
+
+    @property
+    def width(self) -> int:
+        """The length of a reference's vector."""
+        return self.weights["mean"].size
 
     def logits(self, own: np.ndarray, pooled: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Compute the logits of answers with a reference.

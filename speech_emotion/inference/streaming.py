@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Literal
 
 import numpy as np
 import soxr
@@ -11,6 +12,7 @@ from speech_emotion.audio.vad import detect_speech
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.prediction import Prediction, pool
 from speech_emotion.inference.recording import cut_span
+from speech_emotion.inference.reference import Reference
 
 WINDOW_SECONDS = 3.0  # of sound, the latest, that an answer is for
 SILENCE_SECONDS = 0.8  # without speech are a pause, which has no emotion
@@ -26,6 +28,8 @@ class StreamingClassifier:
         prediction: the answer for them, as `EmotionClassifier.predict` pools it; None in a pause.
         probabilities: eased from answer to answer; None in a pause.
         milliseconds: that the last answers took, the latest last.
+        own: how the speaker sounded in the utterances before the last pause, for `self`; None before one.
+        with_reference: whether the latest answer had one.
     """
 
     def __init__(self):
@@ -33,20 +37,32 @@ class StreamingClassifier:
         self.prediction: Prediction | None = None
         self.probabilities: dict[str, float] | None = None
         self.milliseconds: list[float] = []
+        self.own: Reference | None = None
+        self.with_reference = False
+        self._own_model: EmotionClassifier | None = None  # whose states `own` is made of
+        self._said: list[np.ndarray] = []  # what was heard last of an utterance that goes on
         self._resampler: soxr.ResampleStream | None = None
         self._rate = SAMPLE_RATE  # that it resamples from
 
-    def push(self, classifier: EmotionClassifier, samples: np.ndarray, rate: int, reference=None) -> None:
+    def push(
+        self,
+        classifier: EmotionClassifier,
+        samples: np.ndarray,
+        rate: int,
+        reference: Reference | Literal["self"] | None = None,
+    ) -> None:
         """Take the next piece of sound, and answer for the last seconds.
 
         Args:
             classifier: answers.
             samples: shape [n] or [n, channels], as `to_mono_16k` takes them.
             rate: their sampling rate in Hz.
-            reference: as in `EmotionClassifier.classify_segments`.
+            reference: the speaker's own voice. With `self`, the utterances before the last pause are the
+                reference for what follows; the first utterance has none.
 
         Raises:
             AudioError: no samples, or some that are not numbers.
+            ModelError: as of `EmotionClassifier.predict`.
         """
         start = time.perf_counter()
         latest = self._resample(samples, rate)
@@ -54,19 +70,35 @@ class StreamingClassifier:
         spans = detect_speech(self.heard)
         if not spans or self.heard.size - spans[-1].stop >= SILENCE_SECONDS * SAMPLE_RATE:
             self.prediction = self.probabilities = None
+            if reference == "self" and self._said:
+                self._remember(classifier)
+            self._said = []
             return
         pieces = [piece for span in spans for piece in cut_span(span, classifier.window_seconds)]
         starts, clips = (
             [piece.start / SAMPLE_RATE for piece in pieces],
             [self.heard[piece] for piece in pieces],
         )
+        if reference == "self":
+            classifier.require_head()
+            reference = self.own if self._own_model is classifier else None
+        self._said, self.with_reference = clips, reference is not None
         segments = classifier.answer_segments(starts, clips, reference)
-        self.prediction = pool(segments, classifier.engine.name, classifier.threshold)
+        threshold = classifier.threshold_with(self.with_reference)
+        self.prediction = pool(segments, classifier.engine.name, threshold)
         now, before = self.prediction.probabilities, self.probabilities
         if before and before.keys() != now.keys():  # another model's
             before = None
         self.probabilities = ease(before, now, latest.size / SAMPLE_RATE)
         self.milliseconds = [*self.milliseconds, 1000 * (time.perf_counter() - start)][-ANSWERS_TIMED:]
+
+    def _remember(self, classifier: EmotionClassifier) -> None:
+        """Add the utterance that has just ended to the speaker's own voice."""
+        pooled = classifier.pooled_states(self._said).mean(axis=0)
+        seconds = sum(clip.size for clip in self._said) / SAMPLE_RATE
+        latest = Reference(pooled, 1, seconds)
+        same = self.own is not None and self._own_model is classifier
+        self.own, self._own_model = (self.own.join(latest) if same else latest), classifier
 
     def _resample(self, samples: np.ndarray, rate: int) -> np.ndarray:
         """Bring a piece to 16 kHz mono. The resampler keeps its state: pieces join without a seam."""

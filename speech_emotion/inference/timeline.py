@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from speech_emotion.inference.recording import Source, find_utterances, read_blo
 
 if TYPE_CHECKING:
     from speech_emotion.inference.classifier import EmotionClassifier
+    from speech_emotion.inference.reference import Reference
 
 __all__ = ["NOT_SURE", "PEAK_SECONDS", "Segment", "Timeline", "iter_timeline"]
 
@@ -33,16 +34,19 @@ class Timeline:
         seconds: length of the recording.
         peaks: of the waveform, 0..1, one for every `PEAK_SECONDS`.
         damage: a sentence on what could not be read of the recording, if anything.
+        with_reference: whether the utterances were answered together with the speaker's own voice.
     """
 
     segments: list[Segment]
     seconds: float
     peaks: np.ndarray
     damage: str = ""
+    with_reference: bool = False
 
     def prediction(self, classifier: EmotionClassifier) -> Prediction:
         """Return the recording's answer: the utterances' answers, pooled. There must be an utterance."""
-        answer = pool(self.segments, classifier.engine.name, classifier.threshold)
+        threshold = classifier.threshold_with(self.with_reference)
+        answer = pool(self.segments, classifier.engine.name, threshold)
         return replace(answer, damage=self.damage)
 
     def shares(self) -> dict[str, float]:
@@ -80,7 +84,7 @@ def iter_timeline(
     source: Source,
     rate: int = SAMPLE_RATE,
     max_seconds: float = MAX_RECORDING_SECONDS,
-    reference=None,
+    reference: Reference | Literal["self"] | None = None,
     channel: int | None = None,
 ) -> Iterator[Timeline]:
     """Classify a recording's utterances block by block, in memory that its length does not change.
@@ -93,18 +97,26 @@ def iter_timeline(
         source: a local path, the content of an audio file, or samples of shape [n] or [n, channels].
         rate: sampling rate of samples in Hz; files state their own.
         max_seconds: the longest duration accepted, in seconds.
-        reference: the speaker's own voice, as `EmotionClassifier.classify_segments` takes it.
+        reference: the speaker's own voice. With `self`, the speaker's other utterances in this recording are
+            the reference of each; a recording of one utterance then has none.
         channel: the index of the only channel to hear, where `count_lanes` says two; None mixes all of them.
 
     Yields:
-        The timeline up to the end of each block of half a minute.
+        The timeline up to the end of each block of half a minute. With `self`, these are answered without a
+        reference, and at the end comes the whole timeline with it.
 
     Raises:
         AudioError: as `load_audio`; or there is only silence; or nobody speaks in all of the recording.
+        ModelError: as of `EmotionClassifier.predict`.
     """
+    own = reference == "self"
+    given = None if own else reference
+    if reference is not None:
+        classifier.require_head(given)
     peaks, seconds, loudest = np.empty(0, np.float32), 0.0, -np.inf
     for sensitive in (False, True):
         segments: list[Segment] = []
+        pooled: list[np.ndarray] = []
         damage = Damage()
         blocks = read_blocks(source, rate, max_seconds, channel, damage)
         for block in find_utterances(blocks, classifier.window_seconds, sensitive):
@@ -112,8 +124,13 @@ def iter_timeline(
                 loudest = max(loudest, peak_dbfs(block.audio))
                 peaks = np.concatenate([peaks, _peaks(block.audio)])
                 seconds += block.audio.size / SAMPLE_RATE
-            segments += classifier.answer_segments(block.starts, block.clips, reference)
-            yield Timeline(list(segments), seconds, peaks, str(damage))
+            segments += classifier.answer_segments(block.starts, block.clips, given)
+            if own and block.clips:
+                pooled += [*classifier.pooled_states(block.clips)]
+            yield Timeline(list(segments), seconds, peaks, str(damage), given is not None)
+        if len(pooled) > 1:
+            segments = classifier.answer_again(segments, np.stack(pooled))
+            yield Timeline(segments, seconds, peaks, str(damage), True)
         if segments:
             return
         if loudest < SILENCE_DBFS:

@@ -14,6 +14,7 @@ from conftest import ROOT, pause, speak, write_wav
 from speech_emotion import EmotionClassifier
 from speech_emotion.cli import main
 from speech_emotion.inference.batch import classify_files, find_recordings, to_csv
+from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.models.folder import EXPORTS
 
 
@@ -106,3 +107,35 @@ def test_a_name_that_a_spreadsheet_would_calculate_is_quoted(cnn_folder, tmp_pat
 
 def test_recordings_are_found_by_their_names(folder):
     assert [path.name for path in find_recordings(folder)] == ["a.flac", "b.wav", "broken.mp3", "c.WAV"]
+
+
+def test_a_reference_goes_in_beside_a_clip_a_timeline_and_a_folder(folder_with_head, tmp_path, capsys):
+    def hear(*arguments) -> dict | list:
+        main([*map(str, arguments), "--json", "--model", str(folder_with_head)])
+        return json.loads(capsys.readouterr().out)
+
+    folder = tmp_path / "mine"
+    clip, plain = (
+        write_wav(folder / "clip.wav", speak(250)),
+        write_wav(folder / "plain.wav", speak(120, seed=1)),
+    )
+    (folder / "broken.mp3").write_bytes(b"no sound at all")
+    classifier = EmotionClassifier.from_pretrained(folder_with_head)
+    once, both = classifier.enroll([plain]), classifier.enroll([clip, plain])
+    expected = classifier.predict(clip, reference=once).probabilities
+    assert hear(clip, "--reference", plain)["probabilities"] == pytest.approx(expected)
+    assert hear(clip)["probabilities"] != pytest.approx(expected)
+    rows = {row["file"]: row for row in hear(folder, "--reference", "self")}
+    expected = classifier.predict(clip, reference=both).row()
+    assert {name: rows["clip.wav"][name] for name in expected} == pytest.approx(expected, abs=2e-4)
+    assert rows["broken.mp3"]["error"]
+    call = write_wav(tmp_path / "call.wav", np.concatenate([speak(), pause(1), speak(200, seed=2)]))
+    [*_, timeline] = iter_timeline(classifier, call, reference="self")
+    compared = hear(call, "--timeline", "--reference", "self")
+    assert compared["segments"][0]["probabilities"] == pytest.approx(timeline.segments[0].probabilities)
+    assert compared["segments"] != hear(call, "--timeline")["segments"]
+
+
+def test_a_model_that_cannot_use_a_reference_says_so(cnn_folder, folder):
+    with pytest.raises(SystemExit, match="it has no reference head"):
+        main([str(folder / "b.wav"), "--reference", "self", "--model", str(cnn_folder)])

@@ -15,7 +15,6 @@ from speech_emotion.inference.archive.tables import Rows, readable
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.prediction import Prediction, Segment
 from speech_emotion.inference.recording import count_lanes
-from speech_emotion.inference.reference import Reference
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 
 MAX_SECONDS = 12 * 3600.0  # a longer recording is refused; one of a day is a microphone left on
@@ -117,21 +116,10 @@ def answer_channel(
     classifier: EmotionClassifier, content: Path | bytes, channel: int | None = None, own_voice: bool = False
 ) -> Timeline:
     """Return the whole timeline of a channel, or of all of them mixed."""
-    reference = find_own_voice(classifier, content, channel) if own_voice else None
+    reference = "self" if own_voice else None
     steps = iter_timeline(classifier, content, SAMPLE_RATE, MAX_SECONDS, reference, channel)
     [timeline] = deque(steps, maxlen=1)
     return timeline
-
-
-def find_own_voice(
-    classifier: EmotionClassifier, content: Path | bytes, channel: int | None
-) -> Reference | None:
-    """Return how a recording's speaker sounds in all of it; None for a single utterance, or over an hour."""
-    try:
-        reference = classifier.enroll([content], channel=channel)
-    except AudioError:
-        return None
-    return reference if reference.clips > 1 else None
 
 
 def attempt(

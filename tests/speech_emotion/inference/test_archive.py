@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import duckdb
 import fsspec
@@ -349,25 +348,16 @@ def test_a_stereo_call_has_a_row_for_each_channel_and_a_copied_channel_is_no_per
     assert [row["channel"] for row in answer(classifier, "copied.wav", copied).recordings] == [None]
 
 
-def test_a_speakers_own_utterances_are_the_reference_where_there_are_several(
-    cnn_folder, tmp_path, monkeypatch
-):
-    references = []
-
-    def classify(self, clips, reference=None):
-        references.append(reference and reference.clips)
-        return np.full((len(clips), 2), 0.5)
-
-    def enroll(self, recordings, channel=None):
-        return SimpleNamespace(clips=2 - channel)  # two utterances on the left, one on the right
-
-    monkeypatch.setattr(EmotionClassifier, "classify_segments", classify)
-    monkeypatch.setattr(EmotionClassifier, "enroll", enroll)
-    classifier = EmotionClassifier.from_pretrained(cnn_folder)
-    answer(classifier, "call.wav", write_call(tmp_path / "call.wav"), own_voice=True)
-    assert references == [2, None]
-    answer(classifier, "call.wav", tmp_path / "call.wav")
-    assert references == [2, None, None, None]
+def test_a_speakers_own_utterances_are_the_reference_where_there_are_several(folder_with_head, tmp_path):
+    call = write_call(tmp_path / "call.wav")
+    classifier = EmotionClassifier.from_pretrained(folder_with_head)
+    plain, compared = (answer(classifier, "call.wav", call, own_voice=own) for own in (False, True))
+    differ = [
+        one["probabilities"] != other["probabilities"]
+        for one, other in zip(plain.utterances, compared.utterances, strict=True)
+    ]
+    assert [each["channel"] for each in compared.utterances] == ["left", "right", "left"]
+    assert differ == [True, False, True]  # on the right there is one utterance
 
 
 def test_a_model_without_a_reference_head_is_refused_where_one_is_asked_for(cnn_folder, tmp_path):

@@ -1,28 +1,19 @@
 import numpy as np
 import pytest
 import torch
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+from conftest import make_head, make_wav2vec2
 
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.recording import Block
 from speech_emotion.inference.reference import Reference, ReferenceHead, gelu
+from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.models.folder import ModelError
 
 
 @pytest.fixture
 def head() -> ReferenceHead:
-    rng = np.random.default_rng(0)
-    weights = {
-        "mean": rng.normal(size=6),
-        "scale": rng.uniform(1, 2, 6),
-        "hidden.weight": rng.normal(size=(5, 12)),
-        "hidden.bias": rng.normal(size=5),
-        "output.weight": rng.normal(size=(3, 5)),
-        "output.bias": rng.normal(size=3),
-    }
-    weights = {name: values.astype(np.float32) for name, values in weights.items()}
-    return ReferenceHead(weights, share=0.5, temperature=2.0, threshold=0.6)
+    return make_head(width=6, classes=3)
 
 
 def test_a_head_is_read_as_it_was_written(head, tmp_path):
@@ -61,28 +52,26 @@ def test_a_reference_is_kept_in_a_small_file_without_sound(tmp_path):
 
 @pytest.fixture
 def speaking_folder(tmp_path):
-    config = Wav2Vec2Config(
-        hidden_size=6, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, do_stable_layer_norm=True,
-        feat_extract_norm="layer", conv_dim=(8, 8), conv_kernel=(400, 3), conv_stride=(160, 2),
-        num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, num_labels=3,
-        id2label={0: "angry", 1: "happy", 2: "neutral"}, label2id={"angry": 0, "happy": 1, "neutral": 2},
-    )  # fmt: skip
-    Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path / "model")
-    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
+    return make_wav2vec2(tmp_path / "model", ["angry", "happy", "neutral"])
 
 
-def test_a_reference_changes_the_answer_and_none_leaves_it_bit_for_bit(head, speaking_folder, monkeypatch):
+@pytest.fixture
+def voices(monkeypatch) -> list[np.ndarray]:
+    """Three sounds that count as an utterance each."""
+    for module in ("classifier", "timeline"):
+        monkeypatch.setattr(
+            f"speech_emotion.inference.{module}.find_utterances",
+            lambda blocks, *_: [Block(audio, [0.0], [audio]) for audio in blocks],
+        )
     rng = np.random.default_rng(1)
-    voices = [rng.normal(size=16_000).astype(np.float32) for _ in range(3)]
+    return [rng.normal(size=16_000).astype(np.float32) for _ in range(3)]
+
+
+def test_a_reference_changes_the_answer_and_none_leaves_it_bit_for_bit(head, speaking_folder, voices):
     before = EmotionClassifier.from_pretrained(speaking_folder).classify_segments(voices)
     head.save(speaking_folder, {})
     classifier = EmotionClassifier.from_pretrained(speaking_folder)
     np.testing.assert_array_equal(classifier.classify_segments(voices), before)
-    monkeypatch.setattr(
-        "speech_emotion.inference.classifier.find_utterances",
-        lambda blocks, *_: [Block(audio, [0.0], [audio]) for audio in blocks],
-    )
     reference = classifier.enroll(voices[:2])
     assert (reference.clips, reference.seconds) == (2, 2.0)
     np.testing.assert_allclose(
@@ -104,3 +93,63 @@ def test_a_model_without_a_head_and_a_reference_without_a_voice_are_refused(spea
         classifier.enroll([])
     with pytest.raises(AudioError, match="Nobody speaks"):
         classifier.enroll([np.zeros(16_000, np.float32)])
+
+
+def test_a_prediction_is_sure_by_the_heads_own_threshold(head, speaking_folder, voices):
+    head.threshold = 0.0
+    head.save(speaking_folder, {})
+    classifier = EmotionClassifier.from_pretrained(speaking_folder)
+    classifier.report["threshold"] = 1.1
+    assert not classifier.predict(voices[0]).sure
+    reference = classifier.enroll(voices[1:])
+    prediction = classifier.predict(voices[0], reference=reference)
+    assert prediction.sure
+    expected = classifier.classify_segments(voices[:1], reference)[0]
+    np.testing.assert_allclose(list(prediction.probabilities.values()), expected)
+
+
+def test_with_self_the_other_utterances_of_a_recording_are_the_reference_of_each(
+    head, speaking_folder, voices, monkeypatch
+):
+    head.save(speaking_folder, {})
+    classifier = EmotionClassifier.from_pretrained(speaking_folder)
+    monkeypatch.setattr(
+        "speech_emotion.inference.timeline.find_utterances",
+        lambda *_: [Block(np.concatenate(voices), [0.0, 1.0, 2.0], voices)],
+    )
+    plain, compared = iter_timeline(classifier, np.concatenate(voices), reference="self")
+    assert (plain.with_reference, compared.with_reference) == (False, True)
+    for number, segment in enumerate(compared.segments):
+        others = classifier.enroll([voice for each, voice in enumerate(voices) if each != number])
+        [expected] = classifier.classify_segments([voices[number]], others)
+        np.testing.assert_allclose(list(segment.probabilities.values()), expected, atol=1e-5)
+        assert (segment.start, segment.end) == (number, number + 1)
+
+
+def test_with_self_a_single_utterance_has_no_reference(head, speaking_folder, voices):
+    head.save(speaking_folder, {})
+    classifier = EmotionClassifier.from_pretrained(speaking_folder)
+    [timeline] = iter_timeline(classifier, voices[0], reference="self")
+    assert not timeline.with_reference
+    [alone] = iter_timeline(classifier, voices[0])
+    assert timeline.segments == alone.segments
+
+
+def test_references_join_as_if_they_were_made_at_once(head, speaking_folder, voices):
+    head.save(speaking_folder, {})
+    classifier = EmotionClassifier.from_pretrained(speaking_folder)
+    joined = classifier.enroll(voices[:2]).join(classifier.enroll(voices[2:]))
+    whole = classifier.enroll(voices)
+    np.testing.assert_allclose(joined.vector, whole.vector, rtol=1e-5)
+    assert (joined.clips, joined.seconds) == (whole.clips, whole.seconds)
+
+
+@pytest.mark.parametrize("reference", ["self", Reference(np.zeros(6, np.float32), 1, 1.0)])
+def test_a_reference_without_a_head_or_of_another_model_is_refused(speaking_folder, head, voices, reference):
+    with pytest.raises(ModelError, match="no reference head"):
+        EmotionClassifier.from_pretrained(speaking_folder).predict(voices[0], reference=reference)
+    head.save(speaking_folder, {})
+    with pytest.raises(ModelError, match="made with another model"):
+        EmotionClassifier.from_pretrained(speaking_folder).predict(
+            voices[0], reference=Reference(np.zeros(7, np.float32), 1, 1.0)
+        )

@@ -55,3 +55,24 @@ def test_a_browsers_integers_at_48_khz_are_heard_alike(classifier):
 def test_damaged_sound_is_refused_in_a_sentence(classifier):
     with pytest.raises(AudioError, match="not numbers"):
         StreamingClassifier().push(classifier, np.full(800, np.nan, np.float32), SAMPLE_RATE)
+
+
+def test_with_self_what_was_said_before_the_pause_is_the_reference(folder_with_head):
+    classifier = EmotionClassifier.from_pretrained(folder_with_head)
+    before, after = speak(150, seconds=2), speak(250, seconds=2, seed=1)
+    audio = np.concatenate([pause(1), before, pause(2), after])
+    plain, compared = StreamingClassifier(), StreamingClassifier()
+    half, known = SAMPLE_RATE // 2, []
+    for start in range(0, audio.size, half):
+        piece = audio[start : start + half]
+        plain.push(classifier, piece, SAMPLE_RATE)
+        compared.push(classifier, piece, SAMPLE_RATE, "self")
+        known.append(compared.with_reference)
+        assert (plain.probabilities is None) == (compared.probabilities is None)
+        if not compared.with_reference:
+            assert plain.probabilities == compared.probabilities
+    assert not any(known[:9])
+    assert all(known[11:])
+    assert plain.prediction.probabilities != compared.prediction.probabilities
+    assert compared.own.clips == 1
+    assert 1 < compared.own.seconds < 3
