@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from speech_emotion.palette import emotion_colour
 
 LITTLE = 0.2  # from this probability on, the second emotion is named as well
+FRAME = "18 16 184 190"  # of the drawing, 220 by 220, what the widest pose needs
 INK, WHITE, STEEL = "#292e3d", "#ffffff", "#808590"
 BLUSH, TONGUE, THROAT, WATER, STEAM, DOZE = "#f0626e", "#f0828c", "#5a2030", "#4aa8f0", "#d55e00", "#4c8fc0"
 NOT_SURE = "not sure"  # the pose of a model that cannot tell
@@ -176,7 +177,7 @@ def draw_face(probabilities: dict[str, float], size: int = 220, doubt: float = 0
     pose = express(probabilities, doubt)
     words = escape(words or _describe(probabilities), quote=True)
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 220 220' width='{size}' height='{size}' "
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{FRAME}' width='{size}' height='{size}' "
         f"role='img' aria-label='{words}'>{_draw(pose)}</svg>"
     )
 
@@ -184,7 +185,7 @@ def draw_face(probabilities: dict[str, float], size: int = 220, doubt: float = 0
 def draw_icons() -> str:
     """Draw every pose once, as symbols named `face-LABEL` that an icon on the page refers to."""
     symbols = "".join(
-        f"<symbol id='face-{label.replace(' ', '-')}' viewBox='18 16 184 190'>{_draw(pose)}</symbol>"
+        f"<symbol id='face-{label.replace(' ', '-')}' viewBox='{FRAME}'>{_draw(pose)}</symbol>"
         for label, pose in POSES.items()
     )
     return (

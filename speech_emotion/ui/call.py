@@ -59,6 +59,7 @@ def page(
     language: str,
     whole: float | None = None,
     note: str = "",
+    compared: str = "",
 ) -> str:
     """Render a longer recording's answer.
 
@@ -69,6 +70,7 @@ def page(
         language: a key of `LANGUAGES`.
         whole: the recording's length in seconds while it is still being heard, so that the picture stays put.
         note: a sentence about what is missing, such as that it was stopped.
+        compared: HTML about what the utterances were compared with.
     """
     timeline = merge(timelines)
     seconds = max(timeline.seconds, whole or 0.0)
@@ -82,11 +84,9 @@ def page(
     title, said = headline(timeline, lanes, found, main, language)
     shares = timeline.shares()
     unsure = shares.get(NOT_SURE, 0.0)
-    facts = [
-        name,
-        text("utterances", language, count=len(timeline.segments)),
-        text("unsure_share", language, share=f"{100 * unsure:.0f}"),
-    ]
+    facts = [name, text("utterances", language, count=len(timeline.segments))]
+    if unsure:
+        facts.append(text("unsure_share", language, share=f"{100 * unsure:.0f}"))
     peak = max(float(timeline.peaks.max(initial=0.0)), 1e-3)
     rows = "".join(
         _lane(
@@ -121,16 +121,17 @@ def page(
         f"data-say='{escape(said, quote=True)}'>"
         f"<div><h2 class='label {emotion_class(main)}'>{title}</h2>"
         f"<p class='note'>{escape(' · '.join(facts))}</p>"
-        f"{f'<p class=note>{escape(note)}</p>' if note else ''}</div>"
+        f"{f'<p class=note>{escape(note)}</p>' if note else ''}{compared}</div>"
         "<div class='top'><div class='cluster' role='group' "
         f"aria-label='{escape(text('curve_of', language))}'>{chips}</div>"
-        f"<div class='cluster'>{zoom}</div></div>"
+        "</div>"
         "<div class='scroll' id='timeline' tabindex='0' role='group' "
         f"aria-label='{escape(text('timeline', language))}'><div class='whole'>"
         f"{rows}<div class='playhead' aria-hidden='true' hidden></div>"
         "<div class='axis' aria-hidden='true'></div>"
         "</div></div>"
-        f"<p class='hint'>{escape(text('timeline_hint', language))}</p>"
+        f"<div class='top'><p class='hint'>{escape(text('timeline_hint', language))}</p>"
+        f"<div class='cluster'>{zoom}</div></div>"
         f"<div class='two'><div>{moments}</div>"
         f"<div class='stack'><h3>{escape(text('whole_recording', language))}</h3>"
         f"<ul class='cluster shares'>{render.tags(shares, language)}</ul>"
@@ -205,20 +206,24 @@ def _lane(
     """Render one person's chart above the strip of what they say."""
     head = ""
     if named:
-        turns = sum(len(each) for each in found.values())
+        said = escape(text("utterances", language, count=len(lane.segments)))
+        turns = "".join(
+            f"<span class='{emotion_class(each)}' data-curve-of='{escape(each)}'>"
+            f"{escape(_count_stretches(each, stretches, language))}</span>"
+            for each, stretches in found.items()
+        )
         head = (
             f"<div class='lane-head'><label class='visually-hidden' for='lane-{number}'>"
             f"{escape(text('lane_name', language))}</label>"
             f"<input type='text' class='lane-name' id='lane-{number}' data-lane='{number}' "
             f"value='{escape(lane.name, quote=True)}'>"
-            f"<span class='note'>{escape(text('utterances', language, count=len(lane.segments)))}, "
-            f"{escape(text('stretches_count', language, count=turns))}</span></div>"
+            f"<span class='note'>{said}{turns}</span></div>"
         )
     curves = "".join(_curve(lane, each, timeline.seconds, seconds) for each in labels)
     marks = "".join(
         f"<div class='stretch {emotion_class(each)}' data-curve-of='{escape(each)}' "
-        f"title='{clock(stretch.start)} – {clock(stretch.end)}' "
-        f"style='left:{stretch.start / seconds:.3%};width:{stretch.seconds / seconds:.3%}'></div>"
+        f"style='left:{stretch.start / seconds:.3%};width:{stretch.seconds / seconds:.3%}'>"
+        f"<span>{clock(stretch.start)} – {clock(stretch.end)}</span></div>"
         for each, stretches in found.items()
         for stretch in stretches
     )
@@ -230,6 +235,14 @@ def _lane(
         f"<div class='segments' role='group' aria-label='{escape(text('segments', language))}'>"
         f"{segments}</div></div>"
     )
+
+
+def _count_stretches(emotion: str, stretches: list[Stretch], language: str) -> str:
+    """Return how long a person sounds like one emotion, to stand behind the number of utterances."""
+    if not stretches:
+        return ""
+    total = clock(sum(each.seconds for each in stretches))
+    return text("stretches_count", language, emotion=emotion_name(emotion, language), time=total)
 
 
 def _curve(lane: Lane, emotion: str, heard: float, seconds: float) -> str:
@@ -250,7 +263,8 @@ def _outline(peaks: np.ndarray, seconds: float, most: float) -> str:
         return ""
     step = -(-peaks.size // OUTLINE_POINTS)
     wide = seconds / peaks.size * step
-    peaks = np.pad(peaks, (0, -peaks.size % step)).reshape(-1, step).max(axis=1) / most
+    peaks = np.pad(peaks, (0, -peaks.size % step)).reshape(-1, step).max(axis=1)
+    peaks = np.sqrt(peaks / most)  # so that quiet speech is seen beside a shout
     upper = " ".join(f"{x * wide:.2f},{50 - 40 * peak:.1f}" for x, peak in enumerate(peaks))
     lower = " ".join(f"{x * wide:.2f},{50 + 40 * peak:.1f}" for x, peak in reversed(list(enumerate(peaks))))
     return f"<polygon class='wave' points='{upper} {lower}'/>"
@@ -293,9 +307,9 @@ def _moments(emotion: str, lanes: list[Lane], language: str) -> str:
         f"data-end='{each.end:.2f}' "
         f"aria-label='{escape(text('play_from', language, time=clock(each.start)))}'>▶ "
         f"{clock(each.start)}</button>"
-        f"<span data-lane-name='{number}'>"
-        f"{escape(lanes[number].name or emotion_name(each.name, language))}</span>"
-        f"<span class='bar' aria-hidden='true'><i style='width:{each.confidence:.0%}'></i></span>"
+        f"{_who(lanes[number], number, each, language)}"
+        f"<span class='bar{'' if each.sure else ' pale'}' aria-hidden='true'>"
+        f"<i style='width:{each.confidence:.0%}'></i></span>"
         f"<span class='percent'>{100 * each.confidence:.0f}&nbsp;%</span></li>"
         for each, number in best
     )
@@ -306,6 +320,14 @@ def _moments(emotion: str, lanes: list[Lane], language: str) -> str:
         else f"<p class='hint'>{escape(text('no_moment', language))}</p>"
     )
     return f"<div data-curve-of='{escape(emotion)}'><h3>{title}</h3>{body}</div>"
+
+
+def _who(lane: Lane, number: int, segment: Segment, language: str) -> str:
+    """Render whose moment it is where persons have names; else the emotion, with the doubt about it."""
+    if lane.name:
+        return f"<span data-lane-name='{number}'>{escape(lane.name)}</span>"
+    name = emotion_name(segment.label, language)
+    return f"<span>{escape(name if segment.sure else text('perhaps', language, emotion=name))}</span>"
 
 
 def _files(

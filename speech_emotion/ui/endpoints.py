@@ -11,6 +11,7 @@ from speech_emotion import AudioError, EmotionClassifier, ModelError
 from speech_emotion.audio.decoding import decode_audio
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.events import describe_recording
+from speech_emotion.inference.reference import Reference
 from speech_emotion.inference.streaming import StreamingClassifier
 from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.ui.avatar import blend
@@ -23,46 +24,63 @@ FORGOTTEN_SECONDS = 600  # after so long without a call, what a session has sent
 def publish() -> None:
     """Add the endpoints to the page, their inputs and outputs hidden."""
     ear = gr.State(time_to_live=FORGOTTEN_SECONDS)
-    for name, answer, state in (
-        ("classify", classify, []),
-        ("timeline", timeline, []),
-        ("live", live, [ear]),
+    for name, answer, further, state in (
+        ("classify", classify, [sound("Reference")], []),
+        ("timeline", timeline, [sound("Reference"), gr.Checkbox(label="Own voice", visible=False)], []),
+        ("live", live, [], [ear]),
     ):
-        endpoint(name, answer, gr.Audio(type="filepath", label="Recording", visible=False), state)
-    endpoint("batch", batch, gr.File(file_count="multiple", label="Recordings", visible=False), [])
+        endpoint(name, answer, [sound("Recording"), *further], state)
+    endpoint("batch", batch, [gr.File(file_count="multiple", label="Recordings", visible=False)], [])
 
 
-def endpoint(name: str, answer: Callable, recording: gr.Audio | gr.File, state: list[gr.State]) -> None:
-    """Make a function of a recording, a model's name and a state into an endpoint that answers JSON."""
+def sound(label: str) -> gr.Audio:
+    """Return a hidden input that takes a recording."""
+    return gr.Audio(type="filepath", label=label, visible=False)
+
+
+def endpoint(name: str, answer: Callable, inputs: list[gr.Component], state: list[gr.State]) -> None:
+    """Make a function of a recording, a model's name, further inputs and a state into an endpoint.
+
+    It answers JSON.
+    """
+    recording, *further = inputs
     model = gr.Dropdown(list(MODELS), value=None, label="Model", visible=False)
     gr.Button(visible=False).click(
         answer,
-        [recording, model, *state],
+        [recording, model, *further, *state],
         [gr.JSON(label="Answer", visible=False), *state],
         api_name=name,
     )
 
 
-def classify(recording: str | None, model: str | None = None) -> dict:
-    """Classify one recording of up to a minute.
+def classify(recording: str | None, model: str | None = None, reference: str | None = None) -> dict:
+    """Classify one recording of up to an hour.
 
     Args:
         recording: what to judge.
         model: one of the models on offer; by default the first that is loaded.
+        reference: a recording of how the same person normally sounds, for a model that can use it.
 
     Returns:
-        `label`, `probabilities` by label, `seconds` of sound judged, whether the model is `sure`, and the
-        `engine` that computed it.
+        `label`, `probabilities` by label, `seconds` of speech judged, whether the model is `sure`, the
+        `engine` that computed it, and the `utterances`, each with `start` and `end` in seconds.
     """
-    return ask(recording, model, lambda heard: asdict(heard.predict(recording)))
+    return ask(
+        recording, model, lambda heard: asdict(heard.predict(recording, reference=enroll(heard, reference)))
+    )
 
 
-def timeline(recording: str | None, model: str | None = None) -> dict:
+def timeline(
+    recording: str | None, model: str | None = None, reference: str | None = None, own_voice: bool = False
+) -> dict:
     """Find the utterances of a recording of up to an hour, and classify each.
 
     Args:
         recording: what to judge.
         model: one of the models on offer; by default the first that is loaded.
+        reference: a recording of how the same person normally sounds, for a model that can use it.
+        own_voice: whether, without a reference, the other utterances of the recording are the reference of
+            each.
 
     Returns:
         `seconds`; the `shares` of the speech by emotion; the `segments`, `start` and `end` in seconds and
@@ -71,7 +89,8 @@ def timeline(recording: str | None, model: str | None = None) -> dict:
     """
 
     def answer(heard: EmotionClassifier) -> dict:
-        return describe_recording(deque(iter_timeline(heard, recording), maxlen=1).pop())
+        own = "self" if own_voice and not reference else enroll(heard, reference)
+        return describe_recording(deque(iter_timeline(heard, recording, reference=own), maxlen=1).pop())
 
     return ask(recording, model, answer)
 
@@ -122,6 +141,11 @@ def live(recording: str | None, model: str | None = None, ear: StreamingClassifi
 
 # No tools of an assistant: Gradio describes many files wrongly to it, and keeps no state between its calls.
 batch._mcp_type = live._mcp_type = "none"
+
+
+def enroll(heard: EmotionClassifier, recording: str | None) -> Reference | None:
+    """Return how the speaker of a recording sounds; None without one."""
+    return heard.enroll([recording]) if recording else None
 
 
 def ask(

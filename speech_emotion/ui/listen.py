@@ -13,6 +13,7 @@ from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
 from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 from speech_emotion.ui import call, examples, render
+from speech_emotion.ui.own_voice import TARGET, Voice, enroll, line, panel, reference_for
 from speech_emotion.ui.page import label, player, recorder
 from speech_emotion.ui.registry import classifier, serving
 from speech_emotion.ui.wording import describe, refuse, span, text
@@ -32,6 +33,7 @@ class Answer:
         whole: the recording's length in seconds, as far as it is known.
         refusal: why there is no answer, as the library says it.
         meant: of an example, the emotion that its actor meant.
+        knows_voice: whether it was answered beside the visitor's own voice.
         done: whether all of it has been heard.
     """
 
@@ -42,6 +44,7 @@ class Answer:
     whole: float | None = None
     refusal: str = ""
     meant: str = ""
+    knows_voice: bool = False
     done: bool = True
 
 
@@ -61,6 +64,11 @@ class Listen:
         gr.HTML(player(), elem_id="listen-player", apply_default_css=False)
         self.answer = gr.HTML(render.welcome(), elem_id="answer", apply_default_css=False)
         self.result = gr.State()
+        self.own_voice = gr.State()  # a `Voice`, once the visitor has said a plain sentence
+        self.compares = gr.State(True)  # a longer recording's utterances with each other
+        self.plain = gr.UploadButton(TARGET, visible="hidden", type="filepath")
+        self.forget_voice = gr.Button("forget voice", visible="hidden", elem_id="forget-voice")
+        self.toggle = gr.Button("compare or not", visible="hidden", elem_id="compare-utterances")
         self.stop = gr.Button("stop", visible="hidden", elem_id="stop-listening")
         self.run = gr.Button("run", visible="hidden", elem_id="listen-run")
         self.forget = gr.Button("forget", visible="hidden", elem_id="forget")
@@ -69,20 +77,21 @@ class Listen:
         """Answer when a recording or another model comes."""
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
         shown = [self.answer, self.result]
-        listening = self.run.click(
-            listen,
-            [self.voice, self.model, self.language, self.example],
-            shown,
-            trigger_mode="always_last",
-            **quiet,
-        )
+        voiced, known = [*shown, self.own_voice], [self.own_voice, self.compares]
+        asked = [self.voice, self.model, self.language, self.example, *known]
+        listening = [
+            self.run.click(listen, asked, shown, trigger_mode="always_last", **quiet),
+            self.plain.upload(hear_plain, [self.plain, self.result, *asked], voiced, **quiet),
+            self.forget_voice.click(forget_voice, asked, voiced, **quiet),
+            self.toggle.click(toggle, asked, [*shown, self.compares], **quiet),
+        ]
         begin = gr.on(
             [self.voice.upload, self.model.change], begin_again, [self.voice, self.language], shown,
             cancels=listening, queue=False, **quiet,
         )  # fmt: skip
         begin.then(None, None, None, js="() => window.page.press('listen-run')", **quiet)
         self.stop.click(
-            show_stopped, [self.result, self.language], shown, cancels=listening, queue=False, **quiet
+            show_stopped, [self.result, self.language, *known], shown, cancels=listening, queue=False, **quiet
         )
         self.forget.click(
             lambda: (gr.UploadButton(value=None), render.welcome(), None),
@@ -92,7 +101,7 @@ class Listen:
             queue=False,
             **quiet,
         )
-        self.language.change(show, [self.result, self.language], self.answer, queue=False, **quiet)
+        self.language.change(show, [self.result, self.language, *known], self.answer, queue=False, **quiet)
 
     def offer(self) -> tuple[str, str]:
         """Render the recorder with the models that are loaded by now, and return the first of them."""
@@ -124,7 +133,12 @@ def begin_again(path: str | None, language: str) -> tuple[str, None]:
 
 
 def listen(
-    path: str | None, model: str, language: str = "en", example: str = ""
+    path: str | None,
+    model: str,
+    language: str = "en",
+    example: str = "",
+    voice: Voice | None = None,
+    compares: bool = True,
 ) -> Iterator[tuple[str, Answer | None]]:
     """Answer on the page, step by step where the recording is long.
 
@@ -134,22 +148,73 @@ def listen(
     if path is None:
         yield render.welcome(), None
         return
-    for answer in answers(path, model, example):
-        yield show(answer, language), answer
+    for answer in answers(path, model, example, voice, compares):
+        yield show(answer, language, voice, compares), answer
 
 
-def answers(path: str, model: str, meant: str = "") -> Iterator[Answer]:
+def hear_plain(
+    plain: str | None, answer: Answer | None, path: str | None, model: str, language: str, *rest
+) -> Iterator[tuple[str, Answer | None, Voice | None]]:
+    """Hear the visitor's plain sentence, then answer the recording beside it.
+
+    Args:
+        plain: path of the sentence's recording, which is deleted.
+        answer: that stands on the page.
+        path: as in `listen`, like all that follows.
+        model: likewise.
+        language: likewise.
+        rest: likewise.
+    """
+    example, voice, compares = rest
+    try:
+        voice = enroll(plain, model) if plain else voice
+    except (AudioError, ModelError) as error:
+        yield show(answer, language, voice, compares, refuse(str(error), language)), answer, voice
+        return
+    for step in listen(path, model, language, example, voice, compares):
+        yield *step, voice
+
+
+def forget_voice(
+    path: str | None, model: str, language: str, example: str, _: Voice | None, compares: bool
+) -> Iterator[tuple[str, Answer | None, None]]:
+    """Answer without the visitor's own voice; the arguments are those of `listen`."""
+    for step in listen(path, model, language, example, None, compares):
+        yield *step, None
+
+
+def toggle(
+    path: str | None, model: str, language: str, example: str, voice: Voice | None, compares: bool
+) -> Iterator[tuple[str, Answer | None, bool]]:
+    """Answer with a recording's utterances compared with each other, or no longer."""
+    for step in listen(path, model, language, example, voice, not compares):
+        yield *step, not compares
+
+
+def answers(
+    path: str, model: str, meant: str = "", voice: Voice | None = None, compares: bool = True
+) -> Iterator[Answer]:
     """Compute a recording's answer, its timeline after every half minute.
+
+    The visitor's own voice is the reference for one person's recording of up to a minute. A longer one may
+    hold somebody else's, so its own utterances are the reference.
 
     Args:
         path: of the recording.
         model: a name in the registry.
         meant: of an example, the emotion that its actor meant.
+        voice: the visitor's own, if it is known.
+        compares: whether a longer recording's utterances are compared with each other.
     """
     name = Path(path).name
     try:
         heard, whole = classifier(model), header_duration(path)
-        lanes = [iter_timeline(heard, path, channel=each) for each in channels(path)]
+        persons = channels(path)
+        length = whole or 0.0
+        own = reference_for(voice, model) if length <= MAX_SECONDS and len(persons) == 1 else None
+        if own is None and compares and length > TURN_SECONDS and heard.reference_head:
+            own = "self"
+        lanes = [iter_timeline(heard, path, reference=own, channel=each) for each in persons]
         latest: tuple[Timeline | None, ...] = (None,) * len(lanes)
         for step in zip_longest(*lanes):
             latest = tuple(new or old for new, old in zip(step, latest, strict=True))
@@ -159,7 +224,8 @@ def answers(path: str, model: str, meant: str = "") -> Iterator[Answer]:
         alone = not others and timeline.seconds <= MAX_SECONDS
         prediction = timeline.prediction(heard) if alone else None
         short = alone and timeline.seconds <= TURN_SECONDS
-        yield Answer(name, model, prediction, () if short else latest, meant=meant)
+        knows = own not in (None, "self")
+        yield Answer(name, model, prediction, () if short else latest, meant=meant, knows_voice=knows)
     except (AudioError, ModelError) as error:
         yield Answer(name, model, refusal=str(error))
 
@@ -169,8 +235,18 @@ def channels(path: str) -> list[int | None]:
     return [0, 1] if count_lanes(path) == 2 else [None]
 
 
-def show(answer: Answer | None, language: str) -> str:
-    """Render an answer in a language."""
+def show(
+    answer: Answer | None, language: str, voice: Voice | None = None, compares: bool = True, trouble: str = ""
+) -> str:
+    """Render an answer in a language, and what it was compared with.
+
+    Args:
+        answer: what is known of the recording.
+        language: a key of `LANGUAGES`.
+        voice: the visitor's own, if it is known.
+        compares: whether a longer recording's utterances are compared with each other.
+        trouble: why the visitor's plain sentence could not be used, if so.
+    """
     if answer is None:
         return render.welcome()
     if answer.refusal:
@@ -179,7 +255,7 @@ def show(answer: Answer | None, language: str) -> str:
     if not answer.done:
         bar = render.progress(answer.timelines[0].seconds, answer.whole, language)
         waiting = f"<div class='card stack'>{bar}{render.stop_button('stop-listening', language)}</div>"
-        return waiting + _call(answer, heard, language)
+        return waiting + _call(answer, heard, language, compares)
     card = ""
     if answer.prediction:
         facts = {
@@ -190,23 +266,44 @@ def show(answer: Answer | None, language: str) -> str:
         }
         advice = describe(answer.prediction, heard.report, language)
         card = render.answer_card(answer.prediction, advice, facts, language, answer.meant)
-    return card + (_call(answer, heard, language) if answer.timelines else "")
+        card += panel(voice, answer.model, language, trouble)
+    return card + (_call(answer, heard, language, compares) if answer.timelines else "")
 
 
-def show_stopped(answer: Answer | None, language: str) -> tuple[str, Answer | None]:
+def show_stopped(
+    answer: Answer | None, language: str, voice: Voice | None = None, compares: bool = True
+) -> tuple[str, Answer | None]:
     """Render what has been heard of a recording when the visitor stops, with its files to save."""
     if answer is None or not answer.timelines:
         return render.hint(text("stopped_early", language)), None
     kept = Answer(answer.name, answer.model, timelines=answer.timelines, whole=answer.whole)
-    return show(kept, language), kept
+    return show(kept, language, voice, compares), kept
 
 
-def _call(answer: Answer, heard: EmotionClassifier, language: str) -> str:
-    note = ""
+def _call(answer: Answer, heard: EmotionClassifier, language: str, compares: bool) -> str:
+    notes = []
     if answer.done and answer.whole:
         done, whole = render.clock(answer.timelines[0].seconds), render.clock(answer.whole)
-        note = text("stopped_at", language, done=done, whole=whole)
+        notes.append(text("stopped_at", language, done=done, whole=whole))
+    if answer.timelines[0].damage and not answer.prediction:  # whose card says it
+        notes.append(refuse(answer.timelines[0].damage, language))
     whole = None if answer.done else answer.whole
     return call.page(
-        answer.timelines, answer.name, f"{answer.model}, {heard.engine.name}", language, whole, note
+        answer.timelines,
+        answer.name,
+        f"{answer.model}, {heard.engine.name}",
+        language,
+        whole,
+        " ".join(notes),
+        _compared(answer, heard, language, compares),
     )
+
+
+def _compared(answer: Answer, heard: EmotionClassifier, language: str, compares: bool) -> str:
+    """Render what the utterances were compared with; "" where the model cannot, or there was nothing."""
+    if not answer.done or answer.knows_voice or not heard.reference_head:
+        return ""
+    if any(each.with_reference for each in answer.timelines):
+        key = "compared_person" if len(answer.timelines) > 1 else "compared_recording"
+        return line(key, "compare_off", "compare-utterances", language)
+    return "" if compares else line("compared_nothing", "compare_on", "compare-utterances", language)

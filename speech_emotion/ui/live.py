@@ -15,6 +15,7 @@ from speech_emotion.models.folder import Threshold, is_sure
 from speech_emotion.ui import render
 from speech_emotion.ui.avatar import draw_face
 from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.own_voice import Voice, chip, line, reference_for
 from speech_emotion.ui.page import LIVE_SECONDS, emotion_class
 from speech_emotion.ui.registry import classifier
 from speech_emotion.ui.wording import emotion_name, refuse, span, text
@@ -32,10 +33,13 @@ class Session:
     Attributes:
         stream: the rolling window.
         ribbon: each step's emotion and whether the model was sure; "" in a pause.
+        compared: with what a voice is compared: `own` voice, what was said `before`, `nothing`; "" where the
+            model cannot.
     """
 
     stream: StreamingClassifier = field(default_factory=StreamingClassifier)
     ribbon: list[tuple[str, bool]] = field(default_factory=list)
+    compared: str = ""
 
 
 def lay_out(listen: Listen) -> None:
@@ -52,16 +56,19 @@ def lay_out(listen: Listen) -> None:
         "", label="piece of sound", visible="hidden", elem_id="live-sound", max_length=MOST_SOUND
     )
     forget = gr.Button("forget", visible="hidden", elem_id="live-forget")
+    toggle = gr.Button("compare or not", visible="hidden", elem_id="live-compare")
     session = gr.State(time_to_live=2 * LIVE_SECONDS)
+    compares = gr.State(True)  # what is said with what was said before
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     sound.change(
         follow_text,
-        [sound, listen.model, listen.language, session],
+        [sound, listen.model, listen.language, session, listen.own_voice, compares],
         [answer, session],
         concurrency_limit=4,
         trigger_mode="multiple",
         **quiet,
     )
+    toggle.click(lambda compared: not compared, compares, compares, queue=False, **quiet)
     forget.click(
         lambda language: (show(None, language), None),
         listen.language,
@@ -74,36 +81,59 @@ def lay_out(listen: Listen) -> None:
     )
 
 
-def follow_text(sound: str, model: str, language: str, session: Session | None) -> tuple[str, Session | None]:
-    """Answer to the latest piece of a microphone, a WAV file in base64."""
+def follow_text(
+    sound: str,
+    model: str,
+    language: str,
+    session: Session | None,
+    voice: Voice | None = None,
+    compares: bool = True,
+) -> tuple[str, Session | None]:
+    """Answer to the latest piece of a microphone, a WAV file in base64; the rest as in `follow`."""
     if not sound:
         return show(session, language), session
     try:
         piece = base64.b64decode(sound, validate=True)
     except (binascii.Error, ValueError):
         return gr.skip(), session
-    return follow(piece, model, session, language)
+    return follow(piece, model, session, language, voice, compares)
 
 
 def follow(
-    piece: bytes | str | None, model: str, session: Session | None, language: str = "en"
+    piece: bytes | str | None,
+    model: str,
+    session: Session | None,
+    language: str = "en",
+    voice: Voice | None = None,
+    compares: bool = True,
 ) -> tuple[str, Session | None]:
-    """Answer to the latest piece of a microphone: a sound file's content or its path."""
+    """Answer to the latest piece of a microphone.
+
+    Args:
+        piece: a sound file's content or its path.
+        model: a name in the registry.
+        session: what is kept of this microphone.
+        language: a key of `LANGUAGES`.
+        voice: the visitor's own, if it is known; it is the reference, then.
+        compares: whether, else, what was said before is the reference.
+    """
     if piece is None:
         return show(None, language), None
     session = session or Session()
     try:
         heard = classifier(model)
-        session.stream.push(heard, *decode_audio(piece))
+        known = reference_for(voice, model)
+        session.compared = _compared(known is not None, compares) if heard.reference_head else ""
+        own = "self" if session.compared == "before" else known
+        session.stream.push(heard, *decode_audio(piece), own)
     except (AudioError, ModelError) as error:
         return render.refusal(refuse(str(error), language)), session
     shares = session.stream.probabilities
     label = max(shares, key=shares.get) if shares else ""
-    session.ribbon = [
-        *session.ribbon,
-        (label, bool(shares) and is_sure(heard.threshold, label, shares[label])),
-    ][-RIBBON_STEPS:]
-    return show(session, language, model, heard.threshold), session
+    threshold = heard.threshold_with(session.stream.with_reference)
+    step = (label, bool(shares) and is_sure(threshold, label, shares[label]))
+    session.ribbon = [*session.ribbon, step][-RIBBON_STEPS:]
+    return show(session, language, model, threshold), session
 
 
 def show(session: Session | None, language: str, model: str = "", threshold: Threshold = 0.0) -> str:
@@ -128,7 +158,7 @@ def show(session: Session | None, language: str, model: str = "", threshold: Thr
         how, face, note = (
             "\N{NO-BREAK SPACE}",
             draw_face({}, 260, 0.0, text("face_waiting", language)),
-            text("live_idle", language),
+            text("live_listening" if session else "live_idle", language, model=model),
         )
     steps = session.ribbon if session else []
     ribbon = "".join(
@@ -142,5 +172,21 @@ def show(session: Session | None, language: str, model: str = "", threshold: Thr
         f"data-label='{escape(label)}'>{title}</h2><p class='how'>{escape(how)}</p></div>"
         f"<ul class='rows live-rows' style='min-height:102px'>{render.bars(dict(top), language)}</ul>"
         f"<div class='ribbon' role='img' aria-label='{text('ribbon', language)}'>{ribbon}</div>"
-        f"<p class='note'>{escape(note)}</p></div></div>"
+        f"<p class='note'>{escape(note)}</p>{_say_compared(session, language)}</div></div>"
     )
+
+
+def _compared(known: bool, compares: bool) -> str:
+    return "own" if known else "before" if compares else "nothing"
+
+
+def _say_compared(session: Session | None, language: str) -> str:
+    """Render what the voice is compared with, and how to change it."""
+    if session is None or not session.compared:
+        return ""
+    if session.compared == "own":
+        return chip(language)
+    if session.compared == "nothing":
+        return line("compared_nothing", "compare_on", "live-compare", language)
+    key = "compared_before" if session.stream.own else "compared_soon"
+    return line(key, "compare_off", "live-compare", language)

@@ -131,7 +131,7 @@ def _row(row: dict, language: str) -> str:
     )
     if row["emotion"]:
         kind = row["emotion"] if row["sure"] else NOT_SURE
-        degree = f"{100 * row['confidence']:.0f} %"
+        degree = f"{100 * row['confidence']:.0f}&nbsp;%"
         said = escape(emotion_name(row["emotion"], language))
         said = (
             f"{said} {degree}"
@@ -139,6 +139,7 @@ def _row(row: dict, language: str) -> str:
             else f"{escape(emotion_name(NOT_SURE, language))} ({said} {degree})"
         )
         cell = f"<span class='cell-emotion {emotion_class(kind)}'>{icon(kind, little=True)}{said}</span>"
+        cell += render.damage(row["damage"], language)
         order = f"{kind} {1 - row['confidence']:.4f}"
         length = f"{row['seconds']:.1f} s"
     else:

@@ -60,10 +60,12 @@ class Page(gr.Blocks):
     Gradio would answer nothing and print a traceback with all that was sent, names of recordings included.
     """
 
-    async def preprocess_data(self, *args, **kwargs):
-        """Read the inputs of a call, as Gradio does."""
+    async def preprocess_data(self, block_fn, inputs, *args, **kwargs):
+        """Read the inputs of a call, as Gradio does; all after the first may be left out."""
+        if inputs:
+            inputs = [*inputs, *[None] * (len(block_fn.inputs) - len(inputs))]
         try:
-            return await super().preprocess_data(*args, **kwargs)
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except gr.Error as error:
             error.print_exception = False
             raise

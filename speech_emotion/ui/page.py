@@ -109,17 +109,17 @@ def emotion_class(emotion: str) -> str:
     return "e-unsure" if " " in emotion else f"e-{emotion}"
 
 
-def recorder(target: str, below: str = "") -> str:
+def recorder(target: str, below: str = "", hint: str = "record_hint") -> str:
     """Render a round Record button that feeds a hidden file input, a line of words, and what goes below."""
     name = "recorder-card" if target == "voice" else f"{target}-recorder"
     word = span("record", attributes="class='dot-word' aria-hidden='true'")
+    words = span(hint, "p", "class='hint recorder-words'")
     return (
         f"<section class='card recorder' id='{name}' "
-        f"data-for='{target}' data-state='idle' {label('recorder')}>"
+        f"data-for='{target}' data-hint='{hint}' data-state='idle' {label('recorder')}>"
         f"<button type='button' class='dot' data-action='record' {label('record')}>{MICROPHONE}</button>"
         f"{word}<span class='timer' aria-hidden='true'></span>"
-        f"<p class='hint recorder-words' data-t='record_hint'>{escape(TEXTS['en']['record_hint'])}</p>"
-        f"{below}</section>"
+        f"{words}{below}</section>"
     )
 
 

@@ -1,5 +1,6 @@
 """Practice: choose an emotion and a sentence, say it, and see how near it came and what it was taken for."""
 
+from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
@@ -8,11 +9,29 @@ from speech_emotion import AudioError, ModelError, Prediction
 from speech_emotion.labels import SCHEMES
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.own_voice import Voice, chip, reference_for
 from speech_emotion.ui.page import emotion_class, icon, recorder
 from speech_emotion.ui.registry import classifier
 from speech_emotion.ui.wording import PHRASES, emotion_name, refuse, span, text
 
 NEAR, CLOSE = 0.5, 0.2  # from these probabilities of the chosen emotion on it came across, or nearly
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a visitor tried to express, and how it was heard.
+
+    Attributes:
+        target: the emotion that was chosen.
+        prediction: the answer; None where there is none.
+        knows_voice: whether it was answered beside the visitor's own voice.
+        refusal: why there is no answer, as the library says it.
+    """
+
+    target: str
+    prediction: Prediction | None = None
+    knows_voice: bool = False
+    refusal: str = ""
 
 
 def lay_out(listen: Listen) -> None:
@@ -31,7 +50,7 @@ def lay_out(listen: Listen) -> None:
             apply_default_css=False,
         )
         line = gr.HTML(sentence("en", 0), elem_id="practice-sentence", apply_default_css=False)
-        gr.HTML(recorder("practice-voice"), apply_default_css=False)
+        gr.HTML(recorder("practice-voice", hint="practice_hint"), apply_default_css=False)
         answer = gr.HTML(
             "<div data-answer-of='practice-voice'></div>", elem_id="practice", apply_default_css=False
         )
@@ -40,7 +59,9 @@ def lay_out(listen: Listen) -> None:
     another = gr.Button("another", visible="hidden", elem_id="practice-another")
     number, last = gr.State(0), gr.State()
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    voice.upload(practise, [voice, target, listen.model, listen.language], [answer, last], **quiet)
+    voice.upload(
+        practise, [voice, target, listen.model, listen.language, listen.own_voice], [answer, last], **quiet
+    )
     another.click(
         lambda language, count: (sentence(language, count + 1), count + 1),
         [listen.language, number],
@@ -67,24 +88,28 @@ def sentence(language: str, number: int) -> str:
     )
 
 
-def practise(path: str | None, target: str, model: str, language: str = "en") -> tuple[str, tuple | None]:
+def practise(
+    path: str | None, target: str, model: str, language: str = "en", own: Voice | None = None
+) -> tuple[str, Attempt | None]:
     """Answer to a sentence that was said with an emotion in mind."""
     if path is None:
         return show(None, language), None
+    reference = reference_for(own, model)
     try:
-        kept = (target, classifier(model).predict(path), "")
+        kept = Attempt(target, classifier(model).predict(path, reference=reference), reference is not None)
     except (AudioError, ModelError) as error:
-        kept = (target, None, str(error))
+        kept = Attempt(target, refusal=str(error))
     return show(kept, language), kept
 
 
-def show(kept: tuple[str, Prediction | None, str] | None, language: str) -> str:
+def show(kept: Attempt | None, language: str) -> str:
     """Render how near the voice came to the emotion that was meant."""
     if kept is None:
         return "<div data-answer-of='practice-voice'></div>"
-    target, prediction, error = kept
+    target, prediction = kept.target, kept.prediction
     if prediction is None:
-        return f"<div data-answer-of='practice-voice'>{render.refusal(refuse(error, language))}</div>"
+        refusal = render.refusal(refuse(kept.refusal, language))
+        return f"<div data-answer-of='practice-voice'>{refusal}</div>"
     share = prediction.probabilities.get(target, 0.0)
     name = emotion_name(target, language)
     top = max(prediction.probabilities, key=prediction.probabilities.get)
@@ -98,10 +123,12 @@ def show(kept: tuple[str, Prediction | None, str] | None, language: str) -> str:
     said = text(key, language, emotion=name, share=f"{100 * share:.0f}")
     taken = "" if top == target else text("practice_taken", language, emotion=emotion_name(top, language))
     known = PHRASES[language]["emotions"].get(target, {}).get("sounds_like", "")
-    order = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)[
-        : render.TOP_ROWS
-    ]
-    shown = {label: prediction.probabilities[label] for label in dict.fromkeys([target, *order])}
+    order = sorted(prediction.probabilities, key=prediction.probabilities.get, reverse=True)
+    shown = {
+        label: prediction.probabilities[label]
+        for place, label in enumerate(order)
+        if place < render.TOP_ROWS or label == target
+    }
     return (
         f"<div data-answer-of='practice-voice'><article class='card stack' lang='{language}' "
         f"data-say='{escape(said, quote=True)}'>"
@@ -109,5 +136,6 @@ def show(kept: tuple[str, Prediction | None, str] | None, language: str) -> str:
         f"<div class='{emotion_class(target)}'><h2 class='label'>{escape(said)}</h2><p class='how'>"
         f"{escape(taken)}</p></div></div>"
         f"<ul class='rows'>{render.bars(shown, language)}</ul><p>{escape(known)}</p>"
-        f"<p class='note'>{escape(text('practice_care', language))}</p></article></div>"
+        f"<p class='note'>{escape(text('practice_care', language))}</p>"
+        f"{chip(language) if kept.knows_voice else ''}</article></div>"
     )

@@ -75,6 +75,9 @@ def _try(model: str) -> None:
         if model in _loaded:
             return
         try:
-            _loaded[model] = EmotionClassifier.from_pretrained(MODELS[model])
+            loaded = EmotionClassifier.from_pretrained(MODELS[model])
+            if loaded.reference_head:
+                _ = loaded.model  # which hears a speaker's own voice; loading it takes seconds
+            _loaded[model] = loaded
         except ModelError as error:
             _refused[model] = str(error)

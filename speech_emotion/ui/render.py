@@ -5,7 +5,7 @@ from html import escape
 from speech_emotion.inference.prediction import Prediction
 from speech_emotion.ui.avatar import draw_face
 from speech_emotion.ui.page import emotion_class, icon
-from speech_emotion.ui.wording import Advice, emotion_name, span, text
+from speech_emotion.ui.wording import Advice, emotion_name, refuse, span, text
 
 TOP_ROWS = 3  # emotions that an answer shows before the rest is unfolded
 UNSURE_NAMES = 0.15  # from this probability on, a second emotion is named where the model is not sure
@@ -26,6 +26,11 @@ def refusal(sentence: str) -> str:
     """Render the sentence that stands where a result cannot."""
     sentence = escape(sentence)
     return f"<div class='card' data-say='{sentence}'><p class='refusal' role='alert'>{sentence}</p></div>"
+
+
+def damage(sentence: str, language: str) -> str:
+    """Render what could not be read of a recording; "" where all of it could."""
+    return f"<p class='damage'>{escape(refuse(sentence, language))}</p>" if sentence else ""
 
 
 def notice(sentences: list[str]) -> str:
@@ -74,7 +79,7 @@ def answer_card(
         f"<div class='verdict'><div class='face'>{face(prediction, language)}</div>"
         f"<div><h2 class='label {emotion_class(prediction.label)}' data-label='{escape(prediction.label)}' "
         f"data-sure='{str(prediction.sure).lower()}'>{title}</h2><p class='how'>{escape(how)}</p></div>"
-        f"{may}</div>"
+        f"{damage(prediction.damage, language)}{may}</div>"
         f"<ul class='rows'>{bars(shown, language)}</ul>"
         f"<details class='all'><summary>{unfold}</summary><ul class='rows'>{bars(rest, language)}</ul>"
         f"<p class='note'>{escape(advice.sounds_like)}</p><dl class='facts'>{details}</dl></details>"

@@ -37,6 +37,7 @@ TEXTS = {
 
 # Patterns that tell what the library's sentences are about, in the order in which they are tried.
 REFUSALS = {
+    "part": r"are left out",
     "silent": r"only silence|silent",
     "nobody": r"[Nn]obody speaks",
     "long": r"longer than",

@@ -107,7 +107,7 @@
       const name = tab.dataset.screen;
       if (!keep) history.replaceState(null, "", name === "listen" ? location.pathname + location.search : `#${name}`);
       if (name !== "live") live.stop();
-      if (name !== "listen") stopRecorders("voice");
+      if (name !== "listen") ["voice", "plain-voice"].forEach(stopRecorders);
       if (name !== "practice") stopRecorders("practice-voice");
       if (tab.dataset.opens && !tab.dataset.opened) {
         tab.dataset.opened = "yes";
@@ -219,8 +219,15 @@
       return one(`.recorder[data-for="${this.target}"]`);
     }
 
+    get hint() {
+      return say(this.box?.dataset.hint ?? "record_hint");
+    }
+
     async start() {
       if (this.state !== "idle") return;
+      recorders.forEach((each) => each.drop());
+      const area = one(`[data-answer-of="${this.target}"]`);
+      if (area) area.innerHTML = "";
       pause();
       this.show("asking", say("asking"));
       this.pieces = [];
@@ -233,7 +240,7 @@
         this.show("idle", explainMicrophone(error), true);
         return;
       }
-      if (this.state === "asking") this.show("recording", say("recording_hint"));
+      if (this.state === "asking") this.show("recording", say(this.target === "voice" ? "recording_hint" : "recording_now"));
     }
 
     hear(samples) {
@@ -251,7 +258,7 @@
       if (this.state === "idle") return;
       this.microphone.close();
       const enough = this.state === "recording" && this.length / this.microphone.rate > 0.2;
-      this.show("idle", say("record_hint"));
+      this.show("idle", this.hint);
       if (enough) {
         const sound = writeWav(this.pieces, this.microphone.rate);
         chosen(this.target, new File([sound], `${say("recording_name")}.wav`, { type: "audio/wav" }));
@@ -261,7 +268,7 @@
     drop() {
       if (this.state === "idle") return;
       this.microphone.close();
-      this.show("idle", say("record_hint"));
+      this.show("idle", this.hint);
     }
 
     show(state, words, alarm = false) {
@@ -292,25 +299,32 @@
   }
 
   function chosen(target, file) {
-    if (target === "voice") choose(file);
-    else {
-      const area = one(`[data-answer-of="${target}"]`);
-      if (area) area.innerHTML = waiting();
-      give(target, [file]);
+    if (target === "voice") {
+      choose(file);
+      return;
     }
+    const trouble = misfit(file), area = one(`[data-answer-of="${target}"]`);
+    if (area) area.innerHTML = trouble ? `<p class="alarm">${trouble}</p>` : waiting();
+    if (trouble) announce(trouble);
+    else give(target, [file]);
   }
 
   // ----------------------------------------------------------------------- the recording and its player
   const waiting = () => `<div class="card waiting"><span class="pulse"></span><p>${say("listening")}</p></div>`;
   let scrollTo = null; // the answer to come into view once it is there
 
+  // Why a file cannot be sent; nothing where it can.
+  function misfit(file) {
+    const megabytes = (size, round) => round(size / 2 ** 20);
+    if (!file.size) return say("empty_file");
+    if (file.size <= settings.maxBytes) return "";
+    return say("too_large", { most: megabytes(settings.maxBytes, Math.floor), size: megabytes(file.size, Math.ceil) });
+  }
+
   function choose(file, name = "") {
-    if (file.size > settings.maxBytes) {
-      refuse(say("too_large", { most: Math.floor(settings.maxBytes / 2 ** 20), size: Math.ceil(file.size / 2 ** 20) }));
-      return;
-    }
-    if (!file.size) {
-      refuse(say("empty_file"));
+    const trouble = misfit(file);
+    if (trouble) {
+      refuse(trouble);
       return;
     }
     const player = one("#player");
@@ -778,6 +792,7 @@
   document.addEventListener("change", (event) => {
     const input = event.target;
     if (input.id === "upload-input") useFiles(input.files);
+    else if (input.dataset?.target && input.files.length) chosen(input.dataset.target, input.files[0]);
     else if (input.matches?.("[data-many]")) giveMany(inOrder(input.files), input.webkitdirectory);
     else if (input.dataset?.put) put(input.dataset.put, input.value);
     else if (input.classList?.contains("lane-name")) renameLane(input);

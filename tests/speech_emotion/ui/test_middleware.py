@@ -347,7 +347,8 @@ def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answer
         uploads = next(app.temporary.glob("speech-emotion-*")) / "uploads"
         assert len([path for path in app.files() if SECRET in str(path)]) >= 2
         assert all(path.is_relative_to(uploads) for path in app.files() if SECRET in str(path))
-        for unfit in ([], [good], [good | {"size": SECRET}, "cnn"], [SECRET, "cnn"], [[good, SECRET], "cnn"]):
+        assert "event: complete" in app.send("classify", [good])  # what has a default may be left out
+        for unfit in ([], [good | {"size": SECRET}, "cnn"], [SECRET, "cnn"], [[good, SECRET], "cnn"]):
             assert UNFIT in app.send("classify", unfit), unfit
         assert "not in the list of choices" in app.send("classify", [good, SECRET])
         fill_the_queue_and_end(app, good, given(app.upload(f"{SECRET}-long.wav", long_speech)))
