@@ -47,11 +47,13 @@ def recordings(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(recordings) -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine: install the package chromium to run the web tests")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        microphone = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        microphone.append(f"--use-file-for-fake-audio-capture={recordings['call']}")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *microphone])
         yield browser
         browser.close()
 
@@ -59,6 +61,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with served() as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def url_with_head(folder_with_head) -> Iterator[str]:
+    with served(MODEL_ID=str(folder_with_head)) as (address, _):
         yield address
 
 
@@ -119,4 +127,25 @@ def test_axe_finds_nothing_on_any_screen(browser, url, axe, recordings, theme, w
         page.get_by_role("tab", name=name, exact=True).click()
         expect(page.locator(part).first).to_be_visible(timeout=30 * SECONDS)
         check(page, axe, name)
+    page.get_by_role("tab", name="Live", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#live .label[data-label]:not([data-label=''])")).to_be_visible(timeout=60 * SECONDS)
+    check(page, axe, "Live, answering")
+    page.close()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 390), ("dark", 1280)])
+def test_axe_finds_nothing_where_a_voice_is_compared_with_itself(
+    browser, url_with_head, axe, recordings, theme, width
+):
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(f"{url_with_head}?__theme={theme}&lang=en")
+    expect(page.locator("#answer .welcome")).to_be_visible(timeout=60 * SECONDS)
+    page.locator("#upload-input").set_input_files(recordings["call"])
+    expect(page.locator("#answer .own-line")).to_be_visible(timeout=60 * SECONDS)
+    page.locator("#answer .own-voice summary").click()
+    check(page, axe, "the offer")
+    page.locator("#plain-input").set_input_files(recordings["clip"])
+    expect(page.locator("#answer .own-voice.known")).to_be_visible(timeout=60 * SECONDS)
+    check(page, axe, "a known voice")
     page.close()

@@ -114,9 +114,10 @@ def recorder(target: str, below: str = "", hint: str = "record_hint") -> str:
     name = "recorder-card" if target == "voice" else f"{target}-recorder"
     word = span("record", attributes="class='dot-word' aria-hidden='true'")
     words = span(hint, "p", "class='hint recorder-words'")
+    region = label("recorder" if target == "voice" else hint)  # two on one screen have names of their own
     return (
         f"<section class='card recorder' id='{name}' "
-        f"data-for='{target}' data-hint='{hint}' data-state='idle' {label('recorder')}>"
+        f"data-for='{target}' data-hint='{hint}' data-state='idle' {region}>"
         f"<button type='button' class='dot' data-action='record' {label('record')}>{MICROPHONE}</button>"
         f"{word}<span class='timer' aria-hidden='true'></span>"
         f"{words}{below}</section>"
