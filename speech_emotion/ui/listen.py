@@ -47,6 +47,11 @@ class Answer:
     knows_voice: bool = False
     done: bool = True
 
+    @property
+    def with_reference(self) -> bool:
+        """Whether it was answered beside how a voice sounds elsewhere."""
+        return self.knows_voice or any(each.with_reference for each in self.timelines)
+
 
 class Listen:
     """The components that other screens read: the recording, the model and the language."""
@@ -258,13 +263,14 @@ def show(
         return waiting + _call(answer, heard, language, compares)
     card = ""
     if answer.prediction:
+        measured = not answer.with_reference  # the report is about answers without one
         facts = {
             "fact_file": answer.name,
             "fact_length": text("seconds", language, seconds=f"{answer.prediction.seconds:.1f}"),
             "fact_model": f"{answer.model}, {answer.prediction.engine}",
-            "fact_calibration": heard.calibration if language == "en" else "",
+            "fact_calibration": heard.calibration if measured and language == "en" else "",
         }
-        advice = describe(answer.prediction, heard.report, language)
+        advice = describe(answer.prediction, heard.report if measured else {}, language)
         card = render.answer_card(answer.prediction, advice, facts, language, answer.meant)
         card += panel(voice, answer.model, language, trouble)
     return card + (_call(answer, heard, language, compares) if answer.timelines else "")
@@ -303,7 +309,7 @@ def _compared(answer: Answer, heard: EmotionClassifier, language: str, compares:
     """Render what the utterances were compared with; "" where the model cannot, or there was nothing."""
     if not answer.done or answer.knows_voice or not heard.reference_head:
         return ""
-    if any(each.with_reference for each in answer.timelines):
+    if answer.with_reference:
         key = "compared_person" if len(answer.timelines) > 1 else "compared_recording"
         return line(key, "compare_off", "compare-utterances", language)
     return "" if compares else line("compared_nothing", "compare_on", "compare-utterances", language)
