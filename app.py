@@ -20,12 +20,15 @@ uploads.claim()  # before Gradio is imported, which then reads where temporary f
 
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
+from starlette.routing import Mount  # noqa: E402
+from starlette.staticfiles import StaticFiles  # noqa: E402
 
 from speech_emotion.audio.decoding import MAX_BYTES, limit_ffmpeg_memory  # noqa: E402
 from speech_emotion.ui import (  # noqa: E402
     about,
     api_docs,
     compare,
+    ending,
     endpoints,
     explain,
     live,
@@ -33,6 +36,7 @@ from speech_emotion.ui import (  # noqa: E402
     practice,
     render,
     social,
+    tools,
 )
 from speech_emotion.ui.listen import Listen  # noqa: E402
 from speech_emotion.ui.middleware import Gate, Page  # noqa: E402
@@ -42,11 +46,19 @@ from speech_emotion.ui.theme import Theme  # noqa: E402
 from speech_emotion.ui.wording import TEXTS  # noqa: E402
 
 KEPT = (uploads.EVERY_SECONDS, uploads.OLD_SECONDS)  # how often files are checked, and how old they may get
-STYLE = Path(__file__).parent / "speech_emotion" / "ui" / "style.css"
+ROOT = Path(__file__).parent
+STYLE = ROOT / "speech_emotion" / "ui" / "style.css"
+# The page that runs the model in the visitor's browser finds it where it lies in the repository, too.
+STATIC = [
+    Mount("/web", StaticFiles(directory=ROOT / "web", html=True)),
+    Mount("/models", StaticFiles(directory=ROOT / "models")),
+]
 VISITORS = 4  # served at once on each screen, so that one long recording keeps nobody waiting
 WAITING = 200  # requests that can wait for that; a visitor beyond them is told to try again
 SESSIONS = VISITORS + WAITING  # remembered, a quarter of a megabyte each; the longest idle is forgotten
-FINISH_SECONDS = 25  # for requests under way when the app is told to stop; the hub gives it 30
+# For requests under way when the app is told to stop, then for a sentence to those that would take longer.
+# The hub gives it 30.
+FINISH_SECONDS, FAREWELL_SECONDS = 20, 5
 
 
 def build() -> gr.Blocks:
@@ -95,10 +107,11 @@ def serve(**options) -> gr.Blocks:
     """Serve the page in the background; the first visitor should not wait for the model."""
     limit_ffmpeg_memory()
     load_all()
-    for sentence in missing():
+    for sentence in filter(None, [*missing(), uploads.warn_of_room()]):
         print(sentence)
     social.install()
     page = build()
+    assistants = tools.mount()
     uploads.keep_swept()
     page.launch(
         theme=Theme(),
@@ -112,7 +125,12 @@ def serve(**options) -> gr.Blocks:
         enable_monitoring=False,
         run_history=False,
         ssr_mode=False,
-        app_kwargs={"middleware": [Middleware(Gate)]},
+        mcp_server=False,  # `tools` has them
+        app_kwargs={
+            "middleware": [Middleware(Gate)],
+            "routes": [*STATIC, *assistants["routes"]],
+            "lifespan": assistants["lifespan"],
+        },
         prevent_thread_lock=True,
         **options,
     )
@@ -124,6 +142,8 @@ def stop(page: gr.Blocks) -> None:
     page.server.should_exit = True
     page.app.stop_event.set()  # ends the connections of visitors who are not waiting for an answer
     page.server.thread.join(FINISH_SECONDS)
+    ending.give_up()
+    page.server.thread.join(FAREWELL_SECONDS)
     uploads.release()
     sys.stdout.flush()
     os._exit(0)  # a thread that still runs a model would crash the interpreter's own end

@@ -6,8 +6,7 @@ import evaluate
 import numpy as np
 from datasets import Dataset
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, load_audio
-from speech_emotion.dataset import read_clip
+from speech_emotion.dataset import read_clip, readable
 from speech_emotion.evaluation.metrics import EmotionMetric
 from speech_emotion.evaluation.scores import score
 from speech_emotion.inference.classifier import EmotionClassifier
@@ -35,7 +34,7 @@ def measure_pipeline(folder: Path, rows: Dataset, classifier: EmotionClassifier)
     rows = rows.select(np.flatnonzero(np.array(rows["duration"]) <= seconds))
     metric = EmotionMetric(keep_in_memory=True)
     labels = rows.features["emotion"].names
-    clips = rows.select_columns(["audio", "emotion"]).with_transform(_decode_for_pipeline)
+    clips = readable(rows.select_columns(["audio", "emotion"]))
     # The folder's name, not a pipeline: for anything else evaluate looks for transformers' TensorFlow
     # classes, which are gone.
     scores = evaluate.evaluator("audio-classification").compute(
@@ -54,11 +53,3 @@ def measure_pipeline(folder: Path, rows: Dataset, classifier: EmotionClassifier)
         **{name: scores[name] for name in own},
         "classifier": own,
     }
-
-
-def _decode_for_pipeline(batch: dict) -> dict:
-    """Decode the audio of a batch of rows; datasets itself would need torchcodec and FFmpeg."""
-    if "audio" not in batch:
-        return batch
-    decoded = [load_audio(audio["bytes"]) for audio in batch["audio"]]
-    return batch | {"audio": [{"array": clip, "sampling_rate": SAMPLE_RATE} for clip in decoded]}

@@ -44,7 +44,7 @@ from speech_emotion.dataset import crop, open_dataset, read_clip
 from speech_emotion.evaluation.metrics import EmotionMetric
 from speech_emotion.inference.backends import ExportError, TorchBackend, name_inputs, probe, run_onnx
 from speech_emotion.machine import describe_machine
-from speech_emotion.models.folder import EXPORTS, WEIGHTS
+from speech_emotion.models.folder import EXPORTS, SETTINGS, WEIGHTS
 from speech_emotion.models.loading import WINDOW_SECONDS, load_classifier
 
 MIN_AGREEMENT = 0.99  # share of clips that get the checkpoint's label
@@ -54,6 +54,7 @@ PARALLEL = 1e-6  # by how much the cosine of two rows may miss 1
 LEAST_WEIGHTS = 2**14  # of a product that is worth int8
 CHOICE_CLIPS = 48  # validation clips on which products are chosen for int8
 PARITY_CLIPS = 600  # test clips on which an export must answer like the checkpoint, drawn at random
+FOR_BROWSERS = "transformers.js_config"
 HALF = ".half"  # ends the name of a matrix in half precision
 FAMILIES = ("wav2vec2", "hubert")  # whose networks are laid out alike
 
@@ -123,10 +124,21 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
         (folder / float32.parent.name).mkdir(exist_ok=True)
         for name in parity:
             Path(aside, name).replace(folder / name)
+    name_default(folder)
     report = {"split": "test", "clips": len(clips), "parity": parity, "measured_on": describe_machine()}
     report |= {"command": shlex.join(["python", *sys.orig_argv[1:]])}
     (folder / "export.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(parity, indent=1))
+
+
+def name_default(folder: Path) -> None:
+    """Say in the model's settings which export transformers.js opens: in browsers it would ask for int8."""
+    path = folder / SETTINGS[0]
+    settings = json.loads(path.read_text())
+    settings.pop(FOR_BROWSERS, None)
+    if not (folder / EXPORTS["ONNX Runtime int8"]).exists():
+        settings[FOR_BROWSERS] = {"dtype": "fp32"}
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
 
 def read_clips(rows: Dataset) -> list[np.ndarray]:

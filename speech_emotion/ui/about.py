@@ -21,6 +21,7 @@ def lay_out(listen: Listen) -> None:
     gr.HTML(
         "<div class='stack card'>"
         f"{span('about_what', 'p')}{span('about_trained', 'p')}{span('about_limits', 'p')}"
+        f"<p><a href='web/' target='_blank'>{span('programs_browser')}</a></p>"
         f"{span('about_law', 'p', 'class=note')}</div>",
         apply_default_css=False,
     )

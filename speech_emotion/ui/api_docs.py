@@ -62,7 +62,8 @@ def lay_out(page: gr.Blocks) -> None:
         f"scope='col'>{span('endpoint')}</th>"
         f"<th scope='col'>{span('takes')}</th><th scope='col'>{span('gives')}</th></tr></thead><tbody>"
         f"{rows}</tbody></table></div>"
-        f"{span('programs_refusals', 'p')}{span('programs_tools', 'p')}</div>",
+        f"{span('programs_refusals', 'p')}{span('programs_tools', 'p')}"
+        f"<p><a href='web/' target='_blank'>{span('programs_browser')}</a></p></div>",
         apply_default_css=False,
     )
     codes = gr.HTML(elem_id="examples", apply_default_css=False)

@@ -15,6 +15,7 @@ from speech_emotion.inference.reference import Reference
 from speech_emotion.inference.streaming import StreamingClassifier
 from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.ui.avatar import blend
+from speech_emotion.ui.ending import until_the_end
 from speech_emotion.ui.many_files import MOST_FILES, TOO_MANY
 from speech_emotion.ui.registry import MODELS, classifier, serving
 
@@ -53,7 +54,7 @@ def endpoint(name: str, answer: Callable, inputs: list[gr.Component], state: lis
     )
 
 
-def classify(recording: str | None, model: str | None = None, reference: str | None = None) -> dict:
+def classify(recording: str | bytes | None, model: str | None = None, reference: str | None = None) -> dict:
     """Classify one recording of up to an hour.
 
     Args:
@@ -71,7 +72,10 @@ def classify(recording: str | None, model: str | None = None, reference: str | N
 
 
 def timeline(
-    recording: str | None, model: str | None = None, reference: str | None = None, own_voice: bool = False
+    recording: str | bytes | None,
+    model: str | None = None,
+    reference: str | None = None,
+    own_voice: bool = False,
 ) -> dict:
     """Find the utterances of a recording of up to an hour, and classify each.
 
@@ -90,7 +94,8 @@ def timeline(
 
     def answer(heard: EmotionClassifier) -> dict:
         own = "self" if own_voice and not reference else enroll(heard, reference)
-        return describe_recording(deque(iter_timeline(heard, recording, reference=own), maxlen=1).pop())
+        steps = until_the_end(iter_timeline(heard, recording, reference=own))
+        return describe_recording(deque(steps, maxlen=1).pop())
 
     return ask(recording, model, answer)
 
@@ -109,7 +114,7 @@ def batch(recordings: list[str] | None, model: str | None = None) -> list[dict]:
     if len(recordings or []) > MOST_FILES:
         raise gr.Error(TOO_MANY, print_exception=False)
     files = [(Path(path).name, Path(path)) for path in recordings or []]
-    return ask(recordings, model, lambda heard: list(classify_files(heard, files)))
+    return ask(recordings, model, lambda heard: list(until_the_end(classify_files(heard, files))))
 
 
 def live(recording: str | None, model: str | None = None, ear: StreamingClassifier | None = None) -> tuple:
@@ -137,10 +142,6 @@ def live(recording: str | None, model: str | None = None, ear: StreamingClassifi
         }
 
     return ask(recording, model, answer), ear
-
-
-# No tools of an assistant: Gradio describes many files wrongly to it, and keeps no state between its calls.
-batch._mcp_type = live._mcp_type = "none"
 
 
 def enroll(heard: EmotionClassifier, recording: str | None) -> Reference | None:

@@ -5,37 +5,41 @@ or a recording whose `path` is one. Nothing of that is needed here, so none of i
 files on this machine only those that were uploaded can be named.
 """
 
+import errno
 import functools
 import json
 import os
-import re
-import shutil
 import traceback
 from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
 from gradio.route_utils import GradioMultiPartParser
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from speech_emotion.ui.uploads import UPLOADS
+from speech_emotion.ui import uploads
+from speech_emotion.ui.uploads import MOST_UPLOADED, UPLOADS
 
 # The first part of the paths that are open, under the root and under /gradio_api.
-PAGE = {"", "assets", "config", "favicon.ico", "manifest.json", "robots.txt", "static", "theme.css"}
+PAGE = {
+    "", "assets", "config", "favicon.ico", "manifest.json", "models", "robots.txt", "static", "theme.css",
+    "web",
+}  # fmt: skip
 API = {
     "api", "app_id", "call", "cancel", "heartbeat", "info", "login_check", "mcp", "openapi.json",
     "queue", "reset", "run", "startup-events", "stream", "theme.css", "upload", "upload_progress",
 }  # fmt: skip
 UPLOAD, TOOLS = "/gradio_api/upload", "/gradio_api/mcp"
-MOST_CALLED, MOST_UPLOADED = 2_000_000, 1_000_000_000  # bytes of a call, and of an upload of many files
+MOST_CALLED = 2_000_000  # bytes of a call
+MOST_SENT = 40_000_000  # bytes of a tool's call, which has the recording in it
 PARTS, MOST_PARTS = (b"[", b"{", b","), 30_000  # of a call's JSON: while it is read, everybody waits
 MOST_FIELD = 10_000  # bytes of an upload's text; Gradio keeps that in memory, and its page sends none
-ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 
+CDN = "https://cdn.jsdelivr.net"  # of the library with which web/ runs a model in the browser
 FRAMES = "'self' https://huggingface.co https://*.hf.space"  # the hub shows a Space in a frame
 HEADERS = {
     # Gradio has scripts and styles inline, makes functions of text and a microphone's workers of blobs.
@@ -45,6 +49,11 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), payment=(), usb=()",
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "X-Content-Type-Options": "nosniff",
+}
+IN_BROWSER = {
+    "Content-Security-Policy": f"default-src 'self' blob: {CDN}; "
+    f"script-src 'self' blob: 'wasm-unsafe-eval' {CDN}; style-src 'self' 'unsafe-inline'; "
+    f"object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors {FRAMES}"
 }
 
 UNFIT = "This call does not have what its endpoint takes: the page's last screen has examples."
@@ -70,7 +79,7 @@ class Page(gr.Blocks):
             error.print_exception = False
             raise
         except Exception as error:
-            raise gr.Error(UNFIT, print_exception=False) from error
+            raise gr.Error(NO_ROOM if is_full(error) else UNFIT, print_exception=False) from error
 
 
 @functools.cache
@@ -106,7 +115,8 @@ class Gate:
             nonlocal started
             started = True
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                in_browser = scope["path"].startswith("/web/")
+                MutableHeaders(scope=message).update(HEADERS | (IN_BROWSER if in_browser else {}))
             await send(message)
 
         try:
@@ -115,8 +125,11 @@ class Gate:
             # Gradio fails on a call of what is not there. What it raises may hold what was sent.
             place = traceback.extract_tb(error.__traceback__)[-1]
             print(f"{type(error).__name__} in {place.filename}, line {place.lineno}")
+            if is_full(error):
+                print(uploads.warn_of_room())
             if not started:
-                await _refuse(500, UNANSWERED)(scope, receive, send_guarded)
+                refusal = (507, NO_ROOM) if is_full(error) else (500, UNANSWERED)
+                await _refuse(*refusal)(scope, receive, send_guarded)
             else:
                 with suppress(Exception):  # it is over already, or of a length that was stated
                     await send({"type": "http.response.body"})
@@ -126,17 +139,19 @@ class Gate:
             await _refuse(404, "There is nothing here.")(scope, receive, send)
             return
         upload = scope["path"].rstrip("/") == UPLOAD
-        if upload and shutil.disk_usage(UPLOADS).free < MOST_UPLOADED:
+        if upload and uploads.lacks_room(stated_size(scope)):
+            print(f"An upload was refused. {uploads.warn_of_room()}")
             await _refuse(507, NO_ROOM)(scope, receive, send)
             return
-        body = Body(receive, MOST_UPLOADED if upload else MOST_CALLED)
+        tool = scope["path"].rstrip("/") == TOOLS
+        body = Body(receive, MOST_UPLOADED if upload else MOST_SENT if tool else MOST_CALLED)
         try:
             if scope["method"] == "POST" and not upload:
                 content = await body.read()
                 if sum(map(content.count, PARTS)) > MOST_PARTS:
                     await _refuse(413, TOO_MUCH)(scope, receive, send)
                     return
-                if names_another_place(content, tool=scope["path"].startswith(TOOLS)):
+                if not tool and names_another_place(content):
                     await _refuse(400, ELSEWHERE)(scope, receive, send)
                     return
             await self.app(scope, body.receive, send)
@@ -176,6 +191,17 @@ class Body:
         return {"type": "http.disconnect"} if self.left < 0 else message
 
 
+def stated_size(scope: Scope) -> int:
+    """Return how many bytes a request says that it brings; the most of an upload where it does not say."""
+    stated = Headers(scope=scope).get("content-length", "")
+    return min(int(stated), MOST_UPLOADED) if stated.isdecimal() else MOST_UPLOADED
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether an error says that the disk is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def is_open(path: str) -> bool:
     """Whether a path leads to something that this page needs."""
     first, _, rest = path.lstrip("/").partition("/")
@@ -187,8 +213,13 @@ def is_open(path: str) -> bool:
     return rest.partition("/")[0] in API
 
 
-def names_another_place(body: bytes, tool: bool) -> bool:
-    """Whether a call's JSON holds a file that is not one of the uploads; a tool's call, any address."""
+def is_upload(path: str) -> bool:
+    """Whether a path leads to one of the uploads."""
+    return Path(os.path.normpath(path)).is_relative_to(UPLOADS)
+
+
+def names_another_place(body: bytes) -> bool:
+    """Whether a call's JSON holds a file that is not one of the uploads."""
     try:
         waiting = [json.loads(body)]
     except (ValueError, RecursionError):  # Gradio says what is wrong with it
@@ -198,15 +229,13 @@ def names_another_place(body: bytes, tool: bool) -> bool:
         if isinstance(value, dict):
             path = value.get("path")
             if isinstance(path, str):
-                if not Path(os.path.normpath(path)).is_relative_to(UPLOADS):
+                if not is_upload(path):
                     return True
             elif isinstance(value.get("url"), str):
                 return True
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
-        elif tool and isinstance(value, str) and ADDRESS.match(value):
-            return True
     return False
 
 

@@ -1,12 +1,13 @@
 """The models on offer: the shipped ones, and those that `MODEL_ID` names before them.
 
-A published model may be damaged, or the hub out of reach or slow. So these are loaded beside the page, which
-serves what is there, says what is not and why, and tries that again from time to time.
+A published model may be damaged, or the hub out of reach or slow. So those of the hub are fetched beside the
+page, which serves what is there, says what is not and why, and tries that again from time to time.
 """
 
 import os
 import threading
 import time
+from pathlib import Path
 
 from speech_emotion import EmotionClassifier, ModelError
 from speech_emotion.shipped import shipped_path
@@ -15,7 +16,6 @@ SHIPPED = {name: str(shipped_path(f"models/{name}")) for name in ("wav2vec2", "c
 PUBLISHED = [name.strip() for name in os.environ.get("MODEL_ID", "").split(",") if name.strip()]
 MODELS = {name: name for name in PUBLISHED} | SHIPPED  # the first is the one a visitor meets
 DEFAULT = next(iter(MODELS))
-PATIENCE_SECONDS = 20  # that the page waits for the published models before it opens
 AGAIN_SECONDS = 300  # from one attempt at what could not be loaded to the next
 
 _loaded: dict[str, EmotionClassifier] = {}
@@ -24,21 +24,18 @@ _loading = threading.Lock()
 
 
 def load_all() -> None:
-    """Load the shipped models and start to load the others, for which this waits a while."""
-    for name in SHIPPED:
-        _try(name)
-    once = threading.Event()
+    """Load the models on this machine, and start to fetch the others beside the page."""
+    for name, place in MODELS.items():
+        if Path(place).is_dir():
+            _try(name)
 
     def keep_trying() -> None:
         while missing := [name for name in MODELS if name not in _loaded]:
             for name in missing:
                 _try(name)
-            once.set()
             time.sleep(AGAIN_SECONDS)
-        once.set()
 
     threading.Thread(target=keep_trying, daemon=True).start()
-    once.wait(PATIENCE_SECONDS)
 
 
 def classifier(model: str) -> EmotionClassifier:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 PREFIX = "speech-emotion-"  # and the number of the process
 EVERY_SECONDS, OLD_SECONDS = 600, 2400  # also what Gradio's `delete_cache` is set to
+MOST_UPLOADED = 1_000_000_000  # bytes of an upload of many files
+SPARE = 100_000_000  # bytes of the disk that no upload may take
 
 FOLDER = Path(tempfile.gettempdir(), f"{PREFIX}{os.getpid()}")
 UPLOADS = FOLDER / "uploads"
@@ -36,6 +38,23 @@ def claim() -> None:
 def release() -> None:
     """Remove the folder."""
     shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def lacks_room(size: int) -> bool:
+    """Return whether an upload of so many bytes would fill the disk."""
+    return shutil.disk_usage(FOLDER.parent).free < size + SPARE
+
+
+def warn_of_room() -> str:
+    """Return a sentence for whoever runs the app where not every upload has room; "" where all have."""
+    if not lacks_room(MOST_UPLOADED):
+        return ""
+    free = shutil.disk_usage(FOLDER.parent).free
+    most = max(free - SPARE, 0) / 1e6
+    return (
+        f"{free / 1e6:.0f} MB are free in {FOLDER.parent}: uploads of more than {most:.0f} MB are refused. "
+        "Set TMPDIR to a folder with more room."
+    )
 
 
 def keep_swept() -> None:

@@ -23,7 +23,15 @@ from transformers import (
 from speech_emotion import EmotionClassifier
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.dataset import open_dataset
-from speech_emotion.export.onnx import LeanConv, check_parity, find_products, main, make_product, streamline
+from speech_emotion.export.onnx import (
+    LeanConv,
+    check_parity,
+    find_products,
+    main,
+    make_product,
+    name_default,
+    streamline,
+)
 from speech_emotion.inference import backends
 from speech_emotion.inference.backends import (
     ExportError,
@@ -206,6 +214,17 @@ def test_without_int8_the_other_export_serves_and_without_any_the_checkpoint(cop
     (copy / FLOAT32).unlink()
     assert choose_backend(*load_classifier(copy)).name == "PyTorch"
     assert not caplog.records
+
+
+def test_the_settings_name_the_export_that_browsers_open(copy):
+    def named() -> dict | None:
+        return json.loads((copy / "config.json").read_text()).get("transformers.js_config")
+
+    assert named() is None  # they ask for int8, which is there
+    (copy / INT8).unlink()
+    name_default(copy)
+    assert named() == {"dtype": "fp32"}
+    assert EmotionClassifier.from_pretrained(copy).engine.name == "ONNX Runtime"
 
 
 def test_an_export_of_another_checkpoint_is_passed_over(copy, caplog):

@@ -1,5 +1,7 @@
 """The public app under attack: what is open, what is opened, what stays behind. Only 127.0.0.1 is touched."""
 
+import asyncio
+import errno
 import http.client
 import json
 import os
@@ -22,6 +24,7 @@ import gradio
 import pytest
 from conftest import ROOT, speak, write_wav
 from gradio.routes import App
+from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from speech_emotion.ui import middleware, uploads
@@ -215,10 +218,6 @@ def test_no_address_is_opened_for_a_visitor(app, canary, speech):
         ("call/v2/classify", {"path": file, "model": "cnn"}),
         ("run/classify", {"data": [file, "cnn"]}),
         ("run/upload", {"data": [file, "cnn"], "fn_index": number}),
-        (
-            "mcp/",
-            {"method": "tools/call", "params": {"name": "classify", "arguments": {"recording": address}}},
-        ),
         ("call/classify", {"data": [{"url": address, "meta": {"_type": "gradio.FileData"}}, "cnn"]}),
         ("api/classify", {"data": [file, "cnn"]}),
         ("queue/join", {"data": [file, "cnn"], "fn_index": number, "session_hash": "s"}),
@@ -307,13 +306,50 @@ def test_no_more_recordings_are_judged_at_once_than_can_be(app, speech):
     assert TOO_MANY in app.call("batch", [good] * (MOST_FILES + 1))
 
 
-def test_where_the_disk_is_full_an_upload_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(middleware, "UPLOADS", tmp_path)
-    monkeypatch.setattr(
-        middleware.shutil, "disk_usage", lambda path: SimpleNamespace(free=middleware.MOST_UPLOADED - 1)
+def have_free(monkeypatch, size: int) -> None:
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda path: SimpleNamespace(free=size))
+
+
+def test_an_upload_is_refused_where_it_would_fill_the_disk_and_the_log_says_so(monkeypatch, capsys):
+    async def take(scope, receive, send):
+        await JSONResponse(["taken"])(scope, receive, send)
+
+    def send() -> tuple[int, object]:
+        answer = TestClient(middleware.Gate(take)).post(middleware.UPLOAD, content=b"x" * 1000)
+        return answer.status_code, answer.json()
+
+    have_free(monkeypatch, uploads.SPARE + 1000)
+    assert send() == (200, ["taken"])
+    assert capsys.readouterr().out == ""
+    have_free(monkeypatch, uploads.SPARE + 999)
+    assert send() == (507, {"detail": middleware.NO_ROOM})
+    assert "An upload was refused. 100 MB are free in " in capsys.readouterr().out
+
+
+def test_whoever_starts_the_app_learns_that_there_is_little_room(monkeypatch):
+    have_free(monkeypatch, uploads.MOST_UPLOADED + uploads.SPARE)
+    assert uploads.warn_of_room() == ""
+    have_free(monkeypatch, 400_000_000)
+    assert re.match(
+        r"400 MB are free in /.*: uploads of more than 300 MB are refused", uploads.warn_of_room()
     )
-    answer = TestClient(middleware.Gate(None)).post(middleware.UPLOAD, files={"files": b"x"})
+
+
+def test_a_disk_that_fills_meanwhile_is_told_as_such(monkeypatch, capsys):
+    async def fill(scope, receive, send):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    have_free(monkeypatch, uploads.MOST_UPLOADED)
+    answer = TestClient(middleware.Gate(fill)).post(middleware.UPLOAD, content=b"x")
     assert (answer.status_code, answer.json()["detail"]) == (507, middleware.NO_ROOM)
+    assert "1000 MB are free in " in capsys.readouterr().out
+
+    async def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(gradio.Blocks, "preprocess_data", fail)
+    with pytest.raises(gradio.Error, match=middleware.NO_ROOM):
+        asyncio.run(middleware.Page().preprocess_data())
 
 
 def test_other_pages_cannot_read_the_answers_and_no_header_is_missing(app):
