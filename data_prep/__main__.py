@@ -36,11 +36,11 @@ from data_prep.build import (
     summarise,
 )
 from data_prep.corpora import CORPORA, crema_d
-from data_prep.custom import FACTS, Source, export_dataset, parse_source
+from data_prep.custom import FACTS, Source, export_dataset, parse_source, read_scheme
 from data_prep.publish import publish
 from data_prep.splits import PROTOCOLS
 from speech_emotion.hub import PublishError
-from speech_emotion.labels import SCHEMES
+from speech_emotion.labels import OWN, SCHEMES
 
 # Subcommands and their modules. They are imported only when called, because pictures need torch, which takes
 # seconds and memory that decoding does not need.
@@ -69,6 +69,7 @@ def build() -> None:
         )
     datasets.disable_progress_bars()  # ours counts clips
     try:
+        args.scheme = read_scheme(args.scheme)
         args.output.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             if args.hub_dataset:
@@ -155,8 +156,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--speaker_column", help="of the hub dataset (default: speaker, if there)")
     parser.add_argument("--output", type=Path, default=Path("data/emotion"), help="folder of the dataset")
     parser.add_argument(
-        "--scheme", choices=SCHEMES, default="core8", help="label scheme (default: %(default)s)"
-    )
+        "--scheme", default="core8", metavar="SCHEME",
+        help=f"label scheme: {', '.join(SCHEMES)}; {OWN}, where each word is a label of its own; or a table "
+        "with the columns word and label (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--trim_db", type=float, default=0,
         help="trim silence at both ends this far below the loudest frame, in dB; 0 leaves clips as they lie "
@@ -236,8 +239,6 @@ def print_notes(output: Path) -> None:
     for corpus, role in report["roles"].items():
         if role == "test":
             print(f"{corpus} only tests; --train {corpus} trains on it.")
-        if role == "random":
-            print(f"{corpus} names no speakers: its clips are split at random.")
     for warning in report["warnings"]:
         print(f"Warning: {warning}")
 

@@ -23,10 +23,18 @@ from data_prep.custom import Source, parse_source
 from data_prep.decode_cache import DecodeCache, Stored, open_cache
 from data_prep.find import Recogniser, find_recordings
 from data_prep.schema import EXTENSIONS, Clip, Rejected, features
-from data_prep.splits import ASIDE, SPLITS, Row, assign_folds, assign_splits, find_roles, leaks_speakers
+from data_prep.splits import (
+    ASIDE,
+    SPLITS,
+    Row,
+    assign_folds,
+    assign_splits,
+    find_roles,
+    leaks_speakers,
+)
 from data_prep.writer import write_dataset
 from speech_emotion.audio import decoding, silence
-from speech_emotion.labels import SCHEMES, map_label
+from speech_emotion.labels import OWN, Scheme, follows_policy, list_labels, map_label
 
 REPORT = "preparation.json"  # beside the splits: settings, and every file left out
 NO_LABEL = "no label"
@@ -84,8 +92,12 @@ def find_clips(root: Path, named: Mapping[Path, str] | None = None) -> tuple[lis
     return sorted(clips.values(), key=lambda clip: clip.path), skipped
 
 
-def find_own(sources: Iterable[Source]) -> tuple[list[Clip], list[Skipped]]:
+def find_own(sources: Iterable[Source], any_word: bool = False) -> tuple[list[Clip], list[Skipped]]:
     """Read tables and folders of the user's own.
+
+    Args:
+        sources: the tables and folders.
+        any_word: whether emotions may be words that the label policy does not know.
 
     Returns:
         The clips in the order of their rows, and the files whose rows do not make one.
@@ -102,13 +114,15 @@ def find_own(sources: Iterable[Source]) -> tuple[list[Clip], list[Skipped]]:
         names.add(source.name)
         for number, (path, row) in enumerate(custom.read_source(source), start=1):
             try:
-                clips.append(custom.describe(path, row, source, number))
+                clips.append(custom.describe(path, row, source, number, any_word))
             except Rejected as rejected:
                 skipped.append(Skipped(path, str(rejected)))
     return clips, skipped
 
 
-def find_labels(clips: list[Clip], scheme: str, crema_d_label: str) -> tuple[dict[str, str], list[Skipped]]:
+def find_labels(
+    clips: list[Clip], scheme: Scheme, crema_d_label: str
+) -> tuple[dict[str, str], list[Skipped]]:
     """Return labels by the clips' ids, empty for an unlabelled clip, and the clips whose word is left out."""
     labels, skipped = {}, []
     for clip in clips:
@@ -123,14 +137,15 @@ def find_labels(clips: list[Clip], scheme: str, crema_d_label: str) -> tuple[dic
         elif label := map_label(word, scheme):
             labels[clip.id] = label
         else:
-            skipped.append(Skipped(clip.path, f"{word!r} has no label in {scheme}"))
+            where = scheme if follows_policy(scheme) else "the table of labels"
+            skipped.append(Skipped(clip.path, f"{word!r} has no label in {where}"))
     return labels, skipped
 
 
 def build_dataset(
     root: Path | None,
     output: Path,
-    scheme: str = "core8",
+    scheme: Scheme = "core8",
     trim_db: float | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -152,7 +167,7 @@ def build_dataset(
     Args:
         root: the folder that holds the corpora; None: only sources of one's own.
         output: the dataset's folder; a dataset made here before is replaced.
-        scheme: the label scheme, a key of `speech_emotion.labels.SCHEMES`.
+        scheme: the label scheme, as in `speech_emotion.labels.map_label`.
         trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
         seed: of what the splits draw.
         workers: processes that decode; by default one per core.
@@ -169,9 +184,9 @@ def build_dataset(
         `preparation.json` beside the splits.
 
     Raises:
-        ValueError: no usable recording, one that `strict` does not accept, a table that cannot be read, a
-            protocol that these clips do not allow, windows too short, or something else in the way of the
-            output.
+        ValueError: no usable recording, one that `strict` does not accept, a table that cannot be read,
+            labels of the user's own that make no set, a protocol that these clips do not allow, windows too
+            short, or something else in the way of the output.
         OSError: no room for the dataset, or no permission. The decoded clips stay for the next run.
     """
     if output.exists() and any(output.iterdir()) and not (output / REPORT).exists():
@@ -182,7 +197,8 @@ def build_dataset(
         )
     sources = [each if isinstance(each, Source) else parse_source(str(each)) for each in own_sources]
     clips, labels, skipped = gather(root, sources, scheme, crema_d_label, named)
-    if clips:  # a protocol that these speakers do not allow is refused before the long decoding
+    if clips:  # what these labels or speakers do not allow is refused before the long decoding
+        classes = choose_classes(scheme, labels)
         assign_splits([_row(clip, labels[clip.id], clip.id) for clip in clips], protocol, seed, train_on)
     partial_folder = output.parent / f".{output.name}.partial"
     shards = sorted(output.parent.glob(f".{output.name}.shard-*"))
@@ -213,14 +229,14 @@ def build_dataset(
         write_dataset(
             fresh,
             {
-                split: _rows([each for each in placed if each[2] == split], cache, scheme, window_seconds)
+                split: _rows([each for each in placed if each[2] == split], cache, classes, window_seconds)
                 for split in (*SPLITS, ASIDE)
                 if split in splits
             },
-            features(scheme),
+            features(classes),
         )
         report = {
-            "scheme": scheme,
+            "scheme": scheme if isinstance(scheme, str) else OWN,
             "crema_d_label": crema_d_label,
             "trim_db": trim_db,
             "window_seconds": window_seconds,
@@ -269,7 +285,7 @@ def decode_shard(
 def gather(
     root: Path | None,
     own_sources: list[Source],
-    scheme: str,
+    scheme: Scheme,
     crema_d_label: str,
     named: Mapping[Path, str] | None = None,
 ) -> tuple[list[Clip], dict[str, str], list[Skipped]]:
@@ -280,13 +296,25 @@ def gather(
         files left out.
     """
     clips, skipped = find_clips(root, named) if root else ([], [])
-    own_clips, own_skipped = find_own(own_sources)
+    own_clips, own_skipped = find_own(own_sources, any_word=not follows_policy(scheme))
     labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
     return (
         [clip for clip in clips + own_clips if clip.id in labels],
         labels,
         skipped + own_skipped + unlabelled,
     )
+
+
+def choose_classes(scheme: Scheme, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the dataset's labels: the scheme's, or those of the clips, given by the clips' ids.
+
+    Raises:
+        ValueError: the labels of the user's own make no set.
+    """
+    try:
+        return list_labels(scheme, filter(None, labels.values()))
+    except ValueError as error:
+        raise ValueError(f"This makes no dataset: {error}.") from error
 
 
 def write_report(path: Path, settings: dict, skipped: list[Skipped]) -> None:
@@ -355,9 +383,15 @@ def summarise(dataset: DatasetDict) -> str:
 
 
 def find_warnings(rows: Sequence[Row], train_on: Collection[str] = ()) -> list[str]:
-    """Return a sentence for every corpus that teaches the label by its microphone, and what becomes of it."""
-    found = find_one_sided([row for row in rows if row.emotion])
+    """Return a sentence for every corpus that is split at random or teaches the label by its microphone."""
+    labelled = [row for row in rows if row.emotion]
+    found = find_one_sided(labelled)
+    drawn = [corpus for corpus, role in find_roles(labelled, train_on).items() if role == "random"]
     return [
+        f"{corpus} names no speakers: its clips are split at random. A voice may be in training and in test, "
+        "so figures on them are too good."
+        for corpus in drawn
+    ] + [
         f"{finding.describe(corpus)} "
         + (
             "It trains all the same."
@@ -425,10 +459,9 @@ def _accept_no_loss(skipped: list[Skipped]) -> None:
 def _rows(
     placed: list[tuple[Recording, int | None, str]],
     cache: DecodeCache,
-    scheme: str,
+    classes: Sequence[str],
     window_seconds: float | None,
 ) -> Iterator[dict]:
-    classes = list(SCHEMES[scheme])
     for recording, fold, _split in placed:
         clip, stored = recording.clip, recording.stored
         flac = cache.read(stored)

@@ -9,7 +9,7 @@ A table is CSV or JSON Lines (`.jsonl`), one recording a row, paths from the tab
 published word, where `emotion` is already a label), `gender`, `age`, `language`, `channel`, `statement`,
 `dialogue` and so on. Columns of other names are kept together in the dataset's column `extra`. In a folder,
 the name `angry/0001.wav` states the emotion and nothing else. An emotion is a word or a label of the label
-policy (`speech_emotion/labels.py`).
+policy (`speech_emotion/labels.py`), or any word with `--scheme own` or a table of labels.
 
 `NAME=TABLE` names the corpus; otherwise the table or folder does. A table without emotions comes in as
 unlabelled: its clips have the label -1 and the split `aside`, so that plain talk can be used to count false
@@ -20,7 +20,9 @@ them test, and alone they are split at random, which leaks speakers (`data_prep/
 """
 
 import csv
+import io
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from data_prep.corpora import CORPORA
 from data_prep.find import find_recordings
 from data_prep.schema import Clip, Rejected
 from data_prep.splits import UNKNOWN
-from speech_emotion.labels import POLICY
+from speech_emotion.labels import OWN, POLICY, SCHEMES, Scheme
 
 # A label counts as the first word that becomes it: a table may say bored as well as boredom.
 WORDS = {rule.extended: rule.word for rule in reversed(POLICY.values())} | {word: word for word in POLICY}
@@ -40,6 +42,7 @@ FACTS = {field.name for field in fields(Clip)} - SPECIAL
 KNOWN = FACTS | {"path", "emotion", "speaker", "source_emotion", "dialogue"}
 NUMBERS = {"age": lambda text: int(float(text)), "agreement": float}
 GENDERS = {"f": "female", "m": "male"}
+SEPARATORS = ",;\t"  # of a CSV file; spreadsheets write the second where commas stand in numbers
 CHANNELS = ("speech", "song", "nonspeech")
 
 
@@ -110,7 +113,7 @@ def read_source(source: Source) -> list[tuple[Path, dict[str, str]]]:
     return [(source.path.parent / row["path"], _fill(empty | row, source.facts)) for row in rows]
 
 
-def describe(path: Path, row: dict[str, str], source: Source, number: int) -> Clip:
+def describe(path: Path, row: dict[str, str], source: Source, number: int, any_word: bool = False) -> Clip:
     """Read the facts of one recording from its row.
 
     Args:
@@ -118,14 +121,17 @@ def describe(path: Path, row: dict[str, str], source: Source, number: int) -> Cl
         row: its columns.
         source: the table or folder.
         number: of its row, which makes its id unique.
+        any_word: whether its emotion may be a word that the label policy does not know.
 
     Raises:
-        Rejected: an emotion that is no word of the label policy, no speaker where others have one, or a fact
-            that has no such value.
+        Rejected: no emotion, one that is no word of the label policy, no speaker where others have one, or a
+            fact that has no such value.
     """
     corpus = source.name
-    word = row.get("emotion", "").lower().replace("_", " ")
-    if source.labelled and word not in WORDS:
+    word = read_word(row.get("emotion", ""))
+    if source.labelled and any_word and not word:
+        raise Rejected("its row names no emotion, while others do")
+    if source.labelled and not any_word and word not in WORDS:
         raise Rejected(f"the label policy has no word {row['emotion']!r}")
     speaker = row.get("speaker", UNKNOWN)
     if not speaker:
@@ -141,7 +147,7 @@ def describe(path: Path, row: dict[str, str], source: Source, number: int) -> Cl
     if facts.get("channel", "speech") not in CHANNELS:
         raise Rejected(f"its channel {facts['channel']!r} is none of {', '.join(CHANNELS)}")
     extra = {name: value for name, value in row.items() if name not in KNOWN and value}
-    policy_word = WORDS[word] if source.labelled else None
+    policy_word = (word if any_word else WORDS[word]) if source.labelled else None
     return Clip(
         path=path,
         id=f"{corpus}-{number}-{path.stem}",
@@ -153,6 +159,32 @@ def describe(path: Path, row: dict[str, str], source: Source, number: int) -> Cl
         policy_word=policy_word,
         **facts,
     )
+
+
+def read_word(text: str) -> str:
+    """Return an emotion as words are compared: in lower case, without underscores."""
+    return text.strip().lower().replace("_", " ")
+
+
+def read_scheme(text: str) -> Scheme:
+    """Read a label scheme: its name, or a table with the columns `word` and `label`.
+
+    Returns:
+        The name, or labels by word. A word with an empty label, or without a row, is left out.
+
+    Raises:
+        ValueError: there is no such scheme or table, or it lacks a column.
+    """
+    if text in (*SCHEMES, OWN):
+        return text
+    if not Path(text).is_file():
+        raise ValueError(
+            f"There is no label scheme and no table {text!r}; there are {', '.join(SCHEMES)} and {OWN}."
+        )
+    rows = _read_table(Path(text))
+    if not rows or not {"word", "label"} <= set(rows[0]):
+        raise ValueError(f"{text} has no columns word and label.")
+    return {read_word(row["word"] or ""): read_word(row["label"] or "") for row in rows}
 
 
 def _plain(name: str) -> str:
@@ -218,14 +250,19 @@ def export_dataset(
 
 
 def _read_table(source: Path) -> list[dict]:
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            if source.suffix.lower() == ".csv":
-                return [{k: v for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
-            if source.suffix.lower() == ".jsonl":
-                return [dict(json.loads(line)) for line in file if line.strip()]
-        except (csv.Error, TypeError, ValueError) as error:
-            raise ValueError(f"{source} is not a table that can be read: {error}") from error
+    content = source.read_bytes()
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        lines = content.decode(encoding)
+        if source.suffix.lower() == ".csv":
+            head = lines.partition("\n")[0]
+            separator = max(SEPARATORS, key=head.count)
+            rows = csv.DictReader(io.StringIO(lines, newline=""), delimiter=separator)
+            return [{k: v for k, v in row.items() if k is not None} for row in rows]
+        if source.suffix.lower() == ".jsonl":
+            return [dict(json.loads(line)) for line in lines.split("\n") if line.strip()]
+    except (csv.Error, TypeError, ValueError) as error:
+        raise ValueError(f"{source} is not a table that can be read: {error}") from error
     raise ValueError(f"{source} is neither a .csv nor a .jsonl table.")
 
 

@@ -21,7 +21,7 @@ from data_prep.corpora import CORPORA
 from data_prep.languages import LANGUAGES
 from data_prep.licences import licence_of, licence_row
 from speech_emotion.hub import publish_folder
-from speech_emotion.labels import POLICY
+from speech_emotion.labels import OWN, POLICY
 
 CARD_TEMPLATE = Path(__file__).parent / "dataset_card.md"
 SHARD_BYTES = 400_000_000  # what a shard holds before compression
@@ -116,7 +116,7 @@ def fill_card(dataset: DatasetDict, report: dict, name: str, private: bool) -> s
         language_list=", ".join(_languages(clips).values()),
         counts=_table(["corpus", "split", *labels, "no label", "all"], _count(clips, present, labels)),
         notes="\n".join(f"- {note}" for note in [*notes, *report.get("warnings", [])]),
-        policy=_table(["corpus's word", report["scheme"], "why"], _policy(report["scheme"], clips)),
+        policy=_table(["corpus's word", report["scheme"], "why"], _policy(report["scheme"], clips, labels)),
         heard=(
             "For CREMA-D the word is what most listeners heard, not what the actor meant."
             if report.get("crema_d_label") == "perceived"
@@ -152,7 +152,12 @@ def _count(clips: pd.DataFrame, corpora: list[str], labels: list[str]) -> list[l
     return rows
 
 
-def _policy(scheme: str, clips: pd.DataFrame) -> list[list[str]]:
+def _policy(scheme: str, clips: pd.DataFrame, labels: list[str]) -> list[list[str]]:
+    if scheme == OWN:
+        pairs = clips[clips["emotion"] != NO_LABEL][["source_emotion", "emotion"]].drop_duplicates()
+        return [
+            [word, labels[index], "as its publisher says"] for word, index in sorted(pairs.values.tolist())
+        ]
     words = set(clips["source_emotion"])
     for corpus in set(clips["corpus"]) & set(CORPORA):
         words |= set(CORPORA[corpus].EMOTIONS.values())  # also those that are left out

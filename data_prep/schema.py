@@ -1,12 +1,12 @@
 """The facts of one recording (`Clip`), and the columns of the dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Audio, ClassLabel, Features, Value
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.labels import SCHEMES
 
 # Of one utterance in several encodings, the first of these is kept.
 EXTENSIONS = (".wav", ".flac", ".ogg", ".m4a", ".mp3")
@@ -68,12 +68,12 @@ def lookup(table: dict, code: str, what: str):
     return table[code]
 
 
-def features(scheme: str) -> Features:
-    """Return the columns of the dataset; `audio` decodes to 16 kHz mono where torchcodec is installed."""
+def features(labels: Sequence[str]) -> Features:
+    """Return the columns of a dataset; `audio` decodes to 16 kHz mono where torchcodec is installed."""
     return Features(
         {
             "audio": Audio(sampling_rate=SAMPLE_RATE),
-            "emotion": ClassLabel(names=list(SCHEMES[scheme])),  # -1: no label
+            "emotion": ClassLabel(names=list(labels)),  # -1: no label
             "source_emotion": Value("string"),
             "perceived_emotion": Value("string"),
             "agreement": Value("float32"),

@@ -242,7 +242,9 @@ def _by_speaker(rows: Sequence[Row], fold: int, seed: int, train_on: Collection[
             kept = _keep_dialogues(clips, [chosen[row.speaker] for row in clips], outside=ASIDE)
             splits |= dict(zip(clips, kept, strict=True))
         elif role == "random":
-            splits |= dict(zip(clips, _draw(clips, seed, HELD_OUT_SHARE, HELD_OUT_SHARE), strict=True))
+            splits |= dict(
+                zip(clips, _draw(clips, seed, HELD_OUT_SHARE, HELD_OUT_SHARE, least=1), strict=True)
+            )
         else:
             splits |= dict.fromkeys(clips, role)
     return _keep_together(rows, [splits[row] for row in rows], roles)
@@ -321,18 +323,23 @@ def _at_random(rows: Sequence[Row], seed: int, train_on: Collection[str]) -> lis
     return [next(assigned) if roles[row.corpus] not in ("test", ASIDE) else ASIDE for row in rows]
 
 
-def _draw(rows: Sequence[Row], seed: int, test: float, validation: float) -> list[str]:
-    """Draw a share of the clips of every corpus, channel and emotion; equal recordings stay together."""
+def _draw(rows: Sequence[Row], seed: int, test: float, validation: float, least: int = 0) -> list[str]:
+    """Draw a share of the clips of every corpus, channel and emotion; equal recordings stay together.
+
+    Of three clips or more at least so many are drawn for test, and for validation.
+    """
     strata = {}
     for row in rows:
         stratum = (row.corpus, row.channel, row.emotion)
         strata[row.sha256] = min(stratum, strata.get(row.sha256, stratum))
-    members = defaultdict(list)
+    members, shares = defaultdict(list), {"test": test, "validation": validation}
     for sha256, stratum in strata.items():
         members[stratum].append(sha256)
     splits = {}
     for names in members.values():
-        held_out = ["test"] * round(test * len(names)) + ["validation"] * round(validation * len(names))
+        fewest = least if len(names) >= 3 else 0
+        counts = {split: max(fewest, round(share * len(names))) for split, share in shares.items()}
+        held_out = [split for split, count in counts.items() for _ in range(count)]
         splits |= zip_longest(_shuffle(names, seed), held_out, fillvalue="train")
     return [splits[row.sha256] for row in rows]
 

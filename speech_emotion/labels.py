@@ -3,8 +3,11 @@
 This table is the only place where a label is mapped or dropped. A scheme is a column: `core8` has the eight
 emotions that the acted corpora share, `emov5` the five of EmoV-DB, `extended` every emotion of every corpus.
 None in a column drops the clip in that scheme; `why` is the reason.
+
+Beside these a scheme may be a user's own: `own`, where each word is its own label, or labels by word.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 SCHEMES = {
@@ -14,6 +17,18 @@ SCHEMES = {
         "amused", "angry", "bored", "breath", "calm", "disappointed", "disgust", "excited",
         "fearful", "happy", "neutral", "pain", "pleasure", "sad", "sleepy", "surprised",
     ),
+}  # fmt: skip
+
+OWN = "own"  # the scheme where each word is its own label
+Scheme = (
+    str | Mapping[str, str]
+)  # a key of `SCHEMES`, `OWN`, or labels by word; an empty label drops the clip
+MOST_LABELS, LONGEST_LABEL = 50, 40  # of a set; characters of one
+MARKUP = set("<>&\"'`")  # which pages and tables read as their own
+# What else stands beside the labels in tables and answers.
+RESERVED = {
+    "confidence", "damage", "emotion", "end", "error", "file", "label", "mixed", "no label", "not sure",
+    "seconds", "start", "sure", "utterances",
 }  # fmt: skip
 
 
@@ -81,24 +96,74 @@ POLICY = {
 }  # fmt: skip
 
 
-def map_label(word: str, scheme: str = "core8") -> str | None:
-    """Return the label of a corpus's own emotion word in a scheme.
+def map_label(word: str, scheme: Scheme = "core8") -> str | None:
+    """Return the label of an emotion word in a scheme.
 
     Args:
-        word: a corpus's own word, a key of `POLICY`.
-        scheme: a key of `SCHEMES`.
+        word: a corpus's own word, a key of `POLICY` where the scheme is one of `SCHEMES`.
+        scheme: a key of `SCHEMES`, `OWN`, or labels by word.
 
     Returns:
-        A label of `SCHEMES[scheme]`, or None where the policy drops the word in that scheme.
+        A label, or None where the scheme drops the word.
 
     Raises:
         KeyError: the word or the scheme is not in the policy.
 
     >>> map_label("pleasant surprise"), map_label("sleepiness"), map_label("sleepiness", "emov5")
     ('surprised', None, 'sleepy')
+    >>> map_label("bored", "own"), map_label("bored", {"bored": "tired"}), map_label("sad", {"bored": "dull"})
+    ('bored', 'tired', None)
     """
+    if isinstance(scheme, Mapping):
+        return scheme.get(word) or None
+    if scheme == OWN:
+        return word
     if scheme not in SCHEMES:
-        raise KeyError(f"unknown label scheme {scheme!r}; known: {', '.join(SCHEMES)}")
+        raise KeyError(f"unknown label scheme {scheme!r}; known: {', '.join(SCHEMES)}, {OWN}")
     if word not in POLICY:
         raise KeyError(f"the label policy has no row for {word!r}")
     return getattr(POLICY[word], scheme)
+
+
+def follows_policy(scheme: Scheme) -> bool:
+    """Return whether a scheme is a column of the policy, not a user's own."""
+    return isinstance(scheme, str) and scheme in SCHEMES
+
+
+def list_labels(scheme: Scheme, found: Iterable[str]) -> tuple[str, ...]:
+    """Return a scheme's labels in the order of a model's outputs.
+
+    Args:
+        scheme: as in `map_label`.
+        found: the labels of the clips, which are the set where the scheme is a user's own.
+
+    Raises:
+        ValueError: they make no set of labels; the message is a clause that says why.
+    """
+    if follows_policy(scheme):
+        return SCHEMES[scheme]
+    labels = tuple(sorted(set(found)))
+    check_labels(labels)
+    return labels
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Refuse names that are not 2 to 50 different short words.
+
+    Raises:
+        ValueError: they are not; the message is a clause that says why.
+    """
+    if not 2 <= len(labels) <= MOST_LABELS:
+        raise ValueError(f"it has {len(labels)} labels, and there must be 2 to {MOST_LABELS}")
+    for label in labels:
+        word = isinstance(label, str) and label.isprintable() and label[:1].isalnum()
+        if not word or set(label) & MARKUP:
+            raise ValueError(f"its label {label!r} is no word")
+        if len(label) > LONGEST_LABEL:
+            raise ValueError(
+                f"its label {label[:LONGEST_LABEL]!r}... is longer than {LONGEST_LABEL} characters"
+            )
+        if label.lower() in RESERVED:
+            raise ValueError(f"its label {label!r} means something else in tables")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"its labels are not all different: {', '.join(labels)}")

@@ -6,6 +6,7 @@ from speech_emotion.models.folder import PICTURES
 from speech_emotion.shipped import shipped_path
 
 TEMPLATE = "model_card.md"
+LEAST_CLIPS = 10  # for each label, on average, from which on figures say something
 NO_LANGUAGE = ("mul", "zxx", "unstated")  # several, none, not known
 # Fields that reports of version 1 do not have.
 SINCE_VERSION_2 = (
@@ -22,6 +23,13 @@ SINCE_VERSION_2 = (
 def leaks(training: dict) -> bool:
     """Return whether a model was trained and tested on the same speakers, so that its figures flatter."""
     return training.get("leaks_speakers", training.get("protocol") == "random")
+
+
+def says_little(report: dict) -> str:
+    """Return a sentence where a report rests on so few clips that its figures are chance; "" elsewhere."""
+    if report["clips"] >= LEAST_CLIPS * len(report["labels"]):
+        return ""
+    return "Nothing can be said about how good the model is: fewer than ten test clips of each emotion."
 
 
 def calibration_split(training: dict) -> str:
@@ -53,6 +61,7 @@ def fill_card(report: dict) -> str:
         picture=picture,
         languages=languages(report),
         leaks=leaks(report["training"]),
+        says_little=says_little(report),
         calibration_split=calibration_split(report["training"]),
     )
 

@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict
 
 from speech_emotion.evaluation import pipeline, robustness
 from speech_emotion.evaluation.calibration import measure_calibration
-from speech_emotion.evaluation.card import fill_card, interval, leaks, percent
+from speech_emotion.evaluation.card import fill_card, interval, leaks, percent, says_little
 from speech_emotion.evaluation.plots import draw_pictures
 from speech_emotion.evaluation.predict import (
     SEED,
@@ -239,3 +239,5 @@ def print_report(report: Report) -> None:
     if report["false_alarm"]:
         share = percent(report["false_alarm"]["share"])
         print(f"plain talk that is surely answered with an emotion: {share}")
+    if sentence := says_little(report):
+        print(sentence)

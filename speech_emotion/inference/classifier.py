@@ -25,6 +25,7 @@ from speech_emotion.inference.recording import Source, find_utterances, read_blo
 from speech_emotion.inference.reference import Reference, ReferenceHead
 from speech_emotion.inference.timeline import iter_timeline
 from speech_emotion.models.folder import (
+    NEVER,
     SETTINGS,
     WINDOW_SECONDS,
     ModelError,
@@ -306,8 +307,11 @@ class EmotionClassifier:
 
     @property
     def threshold(self) -> Threshold:
-        """The confidence from which on the model is sure, for all labels or for each; 0 without a report."""
-        return self.report.get("threshold", 0.0)
+        """The confidence from which on the model is sure, for all labels or for each.
+
+        A model without a report is never sure: nobody has measured how often it is right.
+        """
+        return self.report.get("threshold", NEVER)
 
     def threshold_with(self, reference: bool) -> Threshold:
         """Return the same for answers with a reference, whose head has its own, or for those without."""

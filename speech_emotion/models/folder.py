@@ -31,6 +31,7 @@ class ModelError(ValueError):
 # `short_clips`, `false_alarm` and `left_out`; the threshold may be one number for each label.
 REPORT_VERSION = 2
 
+NEVER = 2.0  # a confidence that no answer reaches
 Threshold = float | dict[str, float]  # confidence from which on a model is sure: for all labels, or for each
 
 

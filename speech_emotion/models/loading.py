@@ -115,7 +115,7 @@ def load_classifier(
 
     Raises:
         ModelError: there is no model; `models.untrusted` refuses its files; weights are missing (transformers
-            would fill them in at random and only warn) or not finite; no label scheme has one of its classes;
+            would fill them in at random and only warn) or not finite; its classes are no set of labels;
             the sampling rate is not 16 kHz; or the feature extractor does not fit.
     """
     register()

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
+from speech_emotion import labels
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.labels import SCHEMES
 from speech_emotion.models.folder import ADAPTER, EXPORTS, OPTIONAL_SETTINGS, PICTURES, SETTINGS, WEIGHTS
 
 # Files of a published model that are fetched: those checked first, then the others.
@@ -41,6 +41,7 @@ LARGEST = (
     (re.compile("position"), 10_000),
     (re.compile(""), 1_000_000),
 )
+UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class without a name
 LONGEST_WINDOW_SECONDS = 30.0  # that a model can take at once
 LEAST_HOP = 80  # samples from one frame to the next, in a spectrogram or in a front end of convolutions
 EXTRACTORS = {
@@ -102,17 +103,15 @@ def check_weights(folder: Path) -> None:
         )
 
 
-def check_labels(labels: list[str | None]) -> None:
-    """Refuse class names that are not two or more different emotions of the label schemes.
+def check_labels(names: list[str | None]) -> None:
+    """Refuse class names that are no set of labels, or that nobody gave.
 
     Raises:
-        ValueError: they are not; the message is a clause that says why.
+        ValueError: they are; the message is a clause that says why.
     """
-    known = {label for scheme in SCHEMES.values() for label in scheme}
-    if unknown := [str(label) for label in labels if label not in known]:
-        raise ValueError(f"no label scheme here has its classes {', '.join(unknown)}")
-    if len(set(labels)) < max(len(labels), 2):
-        raise ValueError(f"its classes are not two or more that differ: {', '.join(labels)}")
+    if any(name is None or UNNAMED.fullmatch(str(name)) for name in names):
+        raise ValueError(f"its classes have no names: {', '.join(map(str, names[:3]))}")
+    labels.check_labels(names)
 
 
 def check_rate(rate: int) -> None:

@@ -12,6 +12,7 @@ from data_prep import build
 from data_prep.__main__ import print_notes
 from data_prep.build import build_dataset, find_own
 from data_prep.custom import export_dataset, parse_source, read_source
+from data_prep.publish import fill_card
 
 
 def write_table(path: Path, text: str) -> Path:
@@ -376,3 +377,85 @@ def test_a_set_of_nearly_one_label_is_set_aside_with_a_warning(small_corpora, tm
     result = prepare(*arguments, "--train", "calls")
     assert "It trains all the same." in result.stdout
     assert "calls" in load_from_disk(tmp_path / "out")["train"]["corpus"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator"), [("utf-16", ";"), ("utf-8", ";"), ("utf-8", "\t"), ("utf-16-be", ",")]
+)
+def test_tables_as_spreadsheets_write_them_are_read(encoding, separator, tmp_path):
+    text = "path,emotion,speaker\nclips/a.wav,happy,Zoë\n".replace(",", separator)
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    (tmp_path / "mine.csv").write_bytes(mark + text.encode(encoding))
+    assert read_source(parse_source(str(tmp_path / "mine.csv"))) == [
+        (tmp_path / "clips" / "a.wav", {"path": "clips/a.wav", "emotion": "happy", "speaker": "Zoë"})
+    ]
+
+
+def test_three_clips_of_each_emotion_without_speakers_are_enough_for_three_splits(tmp_path):
+    for number in range(6):
+        write_wav(tmp_path / "mine" / ("angry", "sad")[number % 2] / f"{number}.wav", voice(seed=number))
+    dataset, _ = build_dataset(None, tmp_path / "out", own_sources=[tmp_path / "mine"], workers=1)
+    assert {split: len(rows) for split, rows in dataset.items()} == {"train": 2, "validation": 2, "test": 2}
+    report = json.loads((tmp_path / "out" / "preparation.json").read_text())
+    assert report["leaks_speakers"]
+    assert "mine names no speakers: its clips are split at random." in report["warnings"][0]
+
+
+MOODS = ("boredom", "contempt", "Relief_at last", "small talk")
+
+
+@pytest.fixture
+def moods(tmp_path) -> Path:
+    """A company's table of moods that no policy knows, three speakers of each."""
+    lines = ["path,emotion,speaker"]
+    for number in range(12):
+        write_wav(tmp_path / f"{number}.wav", voice(100 + 10 * number, seed=number))
+        lines.append(f"{number}.wav,{MOODS[number % 4]},speaker {number // 4}")
+    return write_table(tmp_path / "calls.csv", "\n".join(lines))
+
+
+def test_the_words_of_a_table_are_the_labels_with_the_scheme_own(moods, tmp_path):
+    result = prepare("--own", moods, "--scheme", "own", "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    dataset = load_from_disk(tmp_path / "out")
+    names = ["boredom", "contempt", "relief at last", "small talk"]
+    assert dataset["train"].features["emotion"].names == names
+    assert {name for _, name in labelled(dataset)} == set(names)
+    assert json.loads((tmp_path / "out" / "preparation.json").read_text())["scheme"] == "own"
+    card = fill_card(
+        dataset, json.loads((tmp_path / "out" / "preparation.json").read_text()), "you/calls", private=True
+    )
+    assert "| relief at last | relief at last | as its publisher says |" in card
+
+
+def test_a_table_of_words_and_labels_is_a_scheme(moods, tmp_path):
+    scheme = write_table(
+        tmp_path / "scheme.csv",
+        "word;label\nboredom;Tired\ncontempt;Tired\nrelief at last;glad\nsmall talk;\n",
+    )
+    result = prepare("--own", moods, "--scheme", scheme, "--output", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    dataset = load_from_disk(tmp_path / "out")
+    assert dataset["train"].features["emotion"].names == ["glad", "tired"]
+    assert sum(map(len, dataset.values())) == 9
+    assert "'small talk' has no label in the table of labels" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words", "sentence"),
+    [
+        ("core9", ["happy", "sad"], "There is no label scheme and no table 'core9'"),
+        ("own", ["happy", "happy"], "This makes no dataset: it has 1 labels, and there must be 2 to 50."),
+        ("own", [f"mood {number}" for number in range(51)], "it has 51 labels"),
+        ("own", ["happy", "confidence"], "its label 'confidence' means something else in tables"),
+        ("own", ["happy", "x" * 41], "is longer than 40 characters"),
+        ("own", ["happy", "sad\x07"], "is no word"),
+    ],
+)
+def test_labels_that_make_no_set_are_a_sentence(scheme, words, sentence, tmp_path):
+    lines = [f"{number}.wav,{word}" for number, word in enumerate(words)]
+    table = write_table(tmp_path / "mine.csv", "\n".join(["path,emotion", *lines]))
+    result = prepare("--own", table, "--scheme", scheme, "--output", tmp_path / "out")
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr

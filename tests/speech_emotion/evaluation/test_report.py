@@ -22,7 +22,7 @@ from speech_emotion.dataset import open_dataset, read_clip
 from speech_emotion.evaluation import card as card_module
 from speech_emotion.evaluation.__main__ import main
 from speech_emotion.evaluation.calibration import expected_calibration_error, reliability
-from speech_emotion.evaluation.card import fill_card
+from speech_emotion.evaluation.card import fill_card, says_little
 from speech_emotion.evaluation.pipeline import measure_pipeline
 from speech_emotion.evaluation.predict import predict_rows
 from speech_emotion.evaluation.report import Report, evaluate_folder, print_report
@@ -204,6 +204,15 @@ def test_the_cards_example_runs(card, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(re.search(r"```python\n(.+?)```", card, re.DOTALL)[1], {})
     assert capsys.readouterr().out.count("'label'") == 8
+
+
+def test_so_few_clips_say_nothing(card, report, capsys):
+    assert report["clips"] < 80
+    print_report(report)
+    sentence = "Nothing can be said about how good the model is"
+    assert sentence in card
+    assert sentence in capsys.readouterr().out
+    assert says_little(report | {"clips": 80}) == ""
 
 
 def test_measuring_again_prints_the_scores_and_keeps_how_it_was_trained(

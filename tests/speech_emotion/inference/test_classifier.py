@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, speak, voice, write_wav
 
 from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.inference.classifier import cut_windows
+from speech_emotion.models.loading import last_linear
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,16 @@ def test_no_recording_of_the_corpora_is_refused(classifier, corpora):
     assert len(clips) > 50
     for clip in clips:
         classifier.predict(clip)
+
+
+def test_a_model_that_nobody_has_measured_is_never_sure(cnn_folder):
+    classifier = EmotionClassifier.from_pretrained(cnn_folder)
+    with torch.no_grad():
+        last_linear(classifier.model).weight.mul_(1e4)
+    prediction = classifier.predict(speak(seconds=2))
+    assert prediction.confidence > 0.999
+    assert not prediction.sure
+    assert not prediction.utterances[0].sure
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.01])

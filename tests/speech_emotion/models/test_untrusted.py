@@ -101,13 +101,29 @@ FAULTS = {
         set_json("config.json", id2label={i: f"{i}" for i in range(3)}),
         "mismatch",
     ),
-    "unknown classes": (
-        set_json("config.json", id2label={"0": "LABEL_0", "1": "<b>x</b>"}),
-        "no label scheme here has its classes LABEL_0, <b>x</b>",
+    "classes without names": (
+        set_json("config.json", id2label={"0": "LABEL_0", "1": "sad"}),
+        "its classes have no names: LABEL_0, sad",
+    ),
+    "a class that is no word": (
+        set_json("config.json", id2label={"0": "sad", "1": "\x1b[2J"}),
+        "is no word",
+    ),
+    "a class as long as a book": (
+        set_json("config.json", id2label={"0": "sad", "1": "x" * 41}),
+        "longer than 40",
+    ),
+    "a class named as a column": (
+        set_json("config.json", id2label={"0": "sad", "1": "error"}),
+        "means something else",
+    ),
+    "a class for every sound": (
+        set_json("config.json", id2label={str(i): f"sound {i}" for i in range(51)}),
+        "51 labels",
     ),
     "one class twice": (
         set_json("config.json", id2label={"0": "sad", "1": "sad"}),
-        "not two or more that differ: sad, sad",
+        "its labels are not all different: sad, sad",
     ),
     "classes out of order": (set_json("config.json", id2label={"5": "sad", "7": "happy"}), "None"),
     "no preprocessor": (drop("preprocessor_config.json"), "it has no preprocessor_config.json"),
