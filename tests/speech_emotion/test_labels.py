@@ -4,7 +4,7 @@ import pytest
 
 from data_prep.corpora import CORPORA
 from speech_emotion import labels
-from speech_emotion.labels import POLICY, SCHEMES, map_label
+from speech_emotion.labels import POLICY, SCHEMES, check_labels, list_labels, map_label
 
 
 def test_examples_in_docstrings_hold():
@@ -32,3 +32,25 @@ def test_unknown_words_and_schemes_are_errors():
         map_label("hangry")
     with pytest.raises(KeyError, match="known: core8"):
         map_label("happy", "core9")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["bored"], "1 labels"),
+        ([f"mood {number}" for number in range(51)], "51 labels"),
+        (["bored", "bored"], "not all different"),
+        (["bored", "<b>x</b>"], "no word"),
+        (["bored", "=1+1"], "no word"),
+        (["bored", "Error"], "means something else"),
+    ],
+)
+def test_words_that_make_no_set_of_labels_are_refused(words, reason):
+    with pytest.raises(ValueError, match=reason):
+        check_labels(words)
+
+
+def test_labels_of_ones_own_are_sorted_and_those_of_a_scheme_are_its_own():
+    assert list_labels("own", ["relief", "boredom", "relief"]) == ("boredom", "relief")
+    assert list_labels("core8", ["happy"]) == SCHEMES["core8"]
+    check_labels(["Émotion forte", "無関心"])
