@@ -64,6 +64,7 @@ FINISH_SECONDS, FAREWELL_SECONDS = 20, 5
 def build() -> gr.Blocks:
     """Build the page and connect its events."""
     with Page(title=TEXTS["en"]["title"], analytics_enabled=False, delete_cache=KEPT) as page:
+        endpoints.publish()  # first: Gradio numbers the second function of a name
         listen = Listen()
         gr.HTML(header(), elem_id="header", apply_default_css=False)
         notice = gr.HTML(elem_id="notice", apply_default_css=False)
@@ -86,7 +87,6 @@ def build() -> gr.Blocks:
             about.lay_out(listen)
         with screen("programs"):
             api_docs.lay_out(page)
-        endpoints.publish()
         page.load(
             lambda: (render.notice(missing()), *listen.offer()),
             None,
