@@ -152,7 +152,7 @@ def served(*command: str, **settings: str) -> Iterator[tuple[str, int]]:
 
 
 def _wait_for(address: str, app: subprocess.Popen) -> None:
-    for _ in range(240):  # a busy machine takes its time to import torch
+    for _ in range(600):  # a busy machine takes its time to import torch
         assert app.poll() is None, "the app ended at its start"
         try:
             return urllib.request.urlopen(address).close()
