@@ -88,9 +88,9 @@ def build() -> gr.Blocks:
         with screen("programs"):
             api_docs.lay_out(page)
         page.load(
-            lambda: (render.notice(missing()), *listen.offer()),
+            lambda: (render.notice(missing()), listen.offer()),
             None,
-            [notice, listen.recorder, listen.model],
+            [notice, listen.recorder],
             api_visibility="private",
             queue=False,
             show_progress="hidden",

@@ -36,23 +36,6 @@ UNPACK = ROOT.parent / "shared" / "corpora" / "unpack.py"
 SAMPLED = 40  # of the real recordings, every so many is in the sample, and all of RAVDESS's first actor
 
 
-# Names of test files whose long tests all passed on an idle machine since the rebuild.
-CONFIRMED: set[str] = set()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Report failures of long tests outside `CONFIRMED` without stopping; do not run those on a Ray cluster.
-
-    The page and the engines were rebuilt, and the long tests have not been seen to pass as a whole since. A file
-    joins the list as soon as its tests pass; this function goes when all have.
-    """
-    for item in items:
-        long = item.get_closest_marker("slow") or item.get_closest_marker("serial")
-        if long and item.path.name not in CONFIRMED:
-            run = "cluster" not in item.name
-            item.add_marker(pytest.mark.xfail(reason="not yet seen to pass since the rebuild", run=run))
-
-
 def voice(pitch: float = 150.0, seconds: float = 1.0, level: float = 0.3, seed: int = 0) -> np.ndarray:
     """Return a sound like a voice, harmonics of a wavering pitch in syllables: float32, 16 kHz."""
     rng = np.random.default_rng(seed)

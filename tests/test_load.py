@@ -36,7 +36,7 @@ class Visitor:
     def __init__(self, address: str, file: Path):
         self.http = httpx.Client(base_url=address, timeout=60)
         [path] = self.http.post("/gradio_api/upload", files={"files": (file.name, file.read_bytes())}).json()
-        self.data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "cnn"]
+        self.data = [None, {"path": path, "meta": {"_type": "gradio.FileData"}}, "cnn", "en", "", None, True]
         self.session = uuid.uuid4().hex
         functions = {each["api_name"]: each["id"] for each in self.http.get("/config").json()["dependencies"]}
         self.function = functions["listen"]

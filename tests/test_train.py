@@ -449,12 +449,7 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
     ],
 )
 def test_arguments_that_cannot_be_trained_end_in_a_sentence(wrong, sentence, small_dataset, tmp_path):
-    command = [sys.executable, "train.py", "--data", small_dataset, "--output_dir", tmp_path, *wrong]
-    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
-    result = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=offline)
-    assert result.returncode == 1
-    assert sentence in result.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in result.stderr
+    assert sentence in refuse("--data", small_dataset, "--output_dir", tmp_path, *wrong)
 
 
 @pytest.mark.slow
@@ -467,11 +462,7 @@ def test_the_command_prints_its_sentence_and_ends_with_status_1(tmp_path):
 
 
 def test_a_missing_dataset_ends_in_a_sentence(tmp_path):
-    command = [sys.executable, "train.py", "--model", "cnn", "--data", str(tmp_path / "none")]
-    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=offline)
-    assert result.returncode == 1
-    assert result.stderr.strip().endswith("or give its id on the hub.")
+    assert refuse("--model", "cnn", "--data", tmp_path / "none").endswith("or give its id on the hub.")
 
 
 def test_some_corpora_can_be_chosen(small_dataset):

@@ -1,6 +1,6 @@
 """The first screen: a recording in, its emotion out. A longer one gets its emotions over time as well."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from itertools import zip_longest
@@ -13,6 +13,7 @@ from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
 from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 from speech_emotion.ui import call, examples, render
+from speech_emotion.ui.latest import Latest
 from speech_emotion.ui.own_voice import TARGET, Voice, enroll, line, panel, reference_for
 from speech_emotion.ui.page import label, player, recorder
 from speech_emotion.ui.registry import classifier, serving
@@ -65,7 +66,8 @@ class Listen:
     def lay_out(self) -> None:
         """Add the screen's parts."""
         gr.HTML(span("lead", "p", "class='lead'"), elem_id="listen-lead", apply_default_css=False)
-        self.recorder = gr.HTML(_recorder(), elem_id="listen-recorder", apply_default_css=False)
+        self.offered = serving()
+        self.recorder = gr.HTML(recorder_card(), elem_id="listen-recorder", apply_default_css=False)
         gr.HTML(player(), elem_id="listen-player", apply_default_css=False)
         self.answer = gr.HTML(render.welcome(), elem_id="answer", apply_default_css=False)
         self.result = gr.State()
@@ -81,40 +83,41 @@ class Listen:
     def wire(self) -> None:
         """Answer when a recording or another model comes."""
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        latest = gr.State(Latest())
         shown = [self.answer, self.result]
         voiced, known = [*shown, self.own_voice], [self.own_voice, self.compares]
         asked = [self.voice, self.model, self.language, self.example, *known]
-        listening = [
-            self.run.click(listen, asked, shown, trigger_mode="always_last", **quiet),
-            self.plain.upload(hear_plain, [self.plain, self.result, *asked], voiced, **quiet),
-            self.forget_voice.click(forget_voice, asked, voiced, **quiet),
-            self.toggle.click(toggle, asked, [*shown, self.compares], **quiet),
-        ]
         begin = gr.on(
-            [self.voice.upload, self.model.change], begin_again, [self.voice, self.language], shown,
-            cancels=listening, queue=False, **quiet,
-        )  # fmt: skip
-        begin.then(None, None, None, js="() => window.page.press('listen-run')", **quiet)
-        self.stop.click(
-            show_stopped, [self.result, self.language, *known], shown, cancels=listening, queue=False, **quiet
-        )
-        self.forget.click(
-            lambda: (gr.UploadButton(value=None), render.welcome(), None),
-            None,
-            [self.voice, *shown],
-            cancels=listening,
+            [self.voice.upload, self.model.change],
+            begin_again,
+            [latest, self.voice, self.model, self.language],
+            shown,
             queue=False,
+            trigger_mode="multiple",
             **quiet,
         )
+        begin.then(None, None, None, js="() => window.page.press('listen-run')", **quiet)
+        for event, answer, extra, outputs in (
+            (self.run.click, listen, [], shown),
+            (self.plain.upload, hear_plain, [self.plain, self.result], voiced),
+            (self.forget_voice.click, forget_voice, [], voiced),
+            (self.toggle.click, toggle, [], [*shown, self.compares]),
+        ):
+            inputs = [latest, *extra, *asked]
+            event(only_latest(answer, len(extra)), inputs, outputs, trigger_mode="multiple", **quiet)
+        self.stop.click(
+            show_stopped, [latest, self.result, self.language, *known], shown, queue=False, **quiet
+        )
+        self.forget.click(forget, latest, [self.voice, *shown], queue=False, **quiet)
         self.language.change(show, [self.result, self.language, *known], self.answer, queue=False, **quiet)
 
-    def offer(self) -> tuple[str, str]:
-        """Render the recorder with the models that are loaded by now, and return the first of them."""
-        return _recorder(), serving()[0]
+    def offer(self) -> str | dict:
+        """Render the recorder anew where other models are loaded by now than when the page was built."""
+        return gr.skip() if serving() == self.offered else recorder_card()
 
 
-def _recorder() -> str:
-    """Render the recorder's card: Record, Upload, examples, and the model under Advanced."""
+def recorder_card() -> str:
+    """Render Record, Upload, examples, and under Advanced the models that are loaded by now."""
     names = serving()
     options = "".join(f"<option value='{escape(name)}'>{escape(name)}</option>" for name in names)
     return recorder(
@@ -132,8 +135,24 @@ def _recorder() -> str:
     )
 
 
-def begin_again(path: str | None, language: str) -> tuple[str, None]:
+def only_latest(answer: Callable[..., Iterator], path_at: int) -> Callable[..., Iterator]:
+    """Return a function that answers until the visitor asks for something else; it takes a `Latest` first.
+
+    Args:
+        answer: answers a recording, step by step.
+        path_at: which of its arguments is the recording's path; the model's name follows it.
+    """
+
+    def answer_latest(latest: Latest, *inputs) -> Iterator:
+        yield from latest.answer(inputs[path_at : path_at + 2], answer(*inputs))
+
+    answer_latest.__name__ = answer.__name__  # by which Gradio calls the event
+    return answer_latest
+
+
+def begin_again(latest: Latest, path: str | None, model: str, language: str) -> tuple[str, None]:
     """Replace the last recording's answer at once, so that nothing of it stands above the new one."""
+    latest.choose((path, model))
     return (render.welcome() if path is None else render.working(language)), None
 
 
@@ -276,10 +295,17 @@ def show(
     return card + (_call(answer, heard, language, compares) if answer.timelines else "")
 
 
+def forget(latest: Latest) -> tuple[gr.UploadButton, str, None]:
+    """Remove the recording and its answer."""
+    latest.choose(None)
+    return gr.UploadButton(value=None), render.welcome(), None
+
+
 def show_stopped(
-    answer: Answer | None, language: str, voice: Voice | None = None, compares: bool = True
+    latest: Latest, answer: Answer | None, language: str, voice: Voice | None = None, compares: bool = True
 ) -> tuple[str, Answer | None]:
-    """Render what has been heard of a recording when the visitor stops, with its files to save."""
+    """Stop, and render what has been heard of a recording, with its files to save."""
+    latest.stop()
     if answer is None or not answer.timelines:
         return render.hint(text("stopped_early", language)), None
     kept = Answer(answer.name, answer.model, timelines=answer.timelines, whole=answer.whole)

@@ -93,7 +93,7 @@ def follow_text(
     if not sound:
         return show(session, language), session
     try:
-        piece = base64.b64decode(sound, validate=True)
+        piece = base64.b64decode(sound.rpartition(",")[2], validate=True)  # the moment stands before it
     except (binascii.Error, ValueError):
         return gr.skip(), session
     return follow(piece, model, session, language, voice, compares)

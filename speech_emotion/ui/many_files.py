@@ -11,6 +11,7 @@ from speech_emotion import ModelError
 from speech_emotion.inference.batch import classify_files, to_csv
 from speech_emotion.inference.prediction import NOT_SURE
 from speech_emotion.ui import render
+from speech_emotion.ui.latest import Latest
 from speech_emotion.ui.listen import Listen
 from speech_emotion.ui.page import emotion_class, icon, label
 from speech_emotion.ui.registry import classifier
@@ -27,11 +28,25 @@ def lay_out(listen: Listen) -> None:
     chosen = gr.UploadButton("files", visible="hidden", file_count="multiple", type="filepath")
     state = gr.HTML("", elem_id="batch-state", apply_default_css=False)
     stop = gr.Button("stop", visible="hidden", elem_id="batch-stop")
-    rows = gr.State()
+    rows, latest = gr.State(), gr.State(Latest())
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    working = chosen.upload(classify, [chosen, listen.model, listen.language], [state, rows], **quiet)
-    stop.click(show, [rows, listen.language], state, cancels=working, queue=False, **quiet)
+    chosen.upload(
+        classify_latest,
+        [latest, chosen, listen.model, listen.language],
+        [state, rows],
+        trigger_mode="multiple",
+        **quiet,
+    )
+    stop.click(show_stopped, [latest, rows, listen.language], state, queue=False, **quiet)
     listen.language.change(show, [rows, listen.language], state, queue=False, **quiet)
+
+
+def classify_latest(
+    latest: Latest, paths: list[str], model: str, language: str
+) -> Iterator[tuple[str, list[dict]] | dict]:
+    """Render as `classify` does until the visitor chooses other files or stops."""
+    latest.choose(tuple(paths))
+    yield from latest.answer(tuple(paths), classify(paths, model, language))
 
 
 def classify(
@@ -76,6 +91,12 @@ def show(rows: list[dict] | None, language: str, whole: int | None = None) -> st
         "</div>"
     )
     return f"<div class='stack'>{card}{_filters(counts, bad, language)}{_table(rows, language)}</div>"
+
+
+def show_stopped(latest: Latest, rows: list[dict] | None, language: str) -> str:
+    """Stop, and render what is known by now."""
+    latest.stop()
+    return show(rows, language)
 
 
 def _dropzone() -> str:

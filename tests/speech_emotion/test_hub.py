@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, voice, write_wav
+from conftest import ROOT, speak, write_wav
 from hub import TOKEN
 
 from speech_emotion import EmotionClassifier
@@ -30,7 +30,7 @@ def test_a_published_model_is_loaded_by_its_id(hub, cnn_folder, tmp_path, monkey
     assert publish_folder(cnn_folder, "you/cnn") == f"{hub.url}/you/cnn"
     published = hub.repositories["models/you/cnn"]
     assert published.files == {path.name: path.read_bytes() for path in cnn_folder.iterdir()}
-    clip = write_wav(tmp_path / "clip.wav", voice())
+    clip = write_wav(tmp_path / "clip.wav", speak())
     environment = os.environ | hub.environment(tmp_path / "home", token="")
     command = [sys.executable, "-c", LOAD, str(clip)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)

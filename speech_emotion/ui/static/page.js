@@ -59,6 +59,13 @@
     put("language", code);
   }
 
+  // Writes a line of words that follows the page's language from then on.
+  function write(line, key, values = {}, alarm = false) {
+    Object.assign(line.dataset, values, { t: key });
+    line.classList.toggle("alarm", alarm);
+    translate();
+  }
+
   let lastSaid = "";
   function announce(text) {
     const region = one("#said");
@@ -173,9 +180,9 @@
   }
 
   function explainMicrophone(error) {
-    if (error.name === "NotAllowedError" || error.name === "SecurityError") return say("microphone_refused");
-    if (error.name === "NotFoundError") return say("microphone_missing");
-    return say("microphone_busy");
+    if (error.name === "NotAllowedError" || error.name === "SecurityError") return "microphone_refused";
+    if (error.name === "NotFoundError") return "microphone_missing";
+    return "microphone_busy";
   }
 
   function writeWav(pieces, rate) {
@@ -220,7 +227,7 @@
     }
 
     get hint() {
-      return say(this.box?.dataset.hint ?? "record_hint");
+      return this.box?.dataset.hint ?? "record_hint";
     }
 
     async start() {
@@ -229,7 +236,7 @@
       const area = one(`[data-answer-of="${this.target}"]`);
       if (area) area.innerHTML = "";
       pause();
-      this.show("asking", say("asking"));
+      this.show("asking", "asking");
       this.pieces = [];
       this.length = 0;
       this.microphone = new Microphone();
@@ -240,7 +247,7 @@
         this.show("idle", explainMicrophone(error), true);
         return;
       }
-      if (this.state === "asking") this.show("recording", say(this.target === "voice" ? "recording_hint" : "recording_now"));
+      if (this.state === "asking") this.show("recording", this.target === "voice" ? "recording_hint" : "recording_now");
     }
 
     hear(samples) {
@@ -271,21 +278,23 @@
       this.show("idle", this.hint);
     }
 
-    show(state, words, alarm = false) {
+    // The card can come anew from Python while somebody already records.
+    restore() {
+      if (this.box && this.box.dataset.state !== this.state) this.show(...this.shown);
+    }
+
+    show(state, key, alarm = false) {
       this.state = state;
+      this.shown = [state, key, alarm];
       const box = this.box;
       if (!box) return;
       box.dataset.state = state;
-      const button = one(".dot", box), key = state === "idle" ? "record" : "stop";
-      button.dataset.tLabel = key;
-      one(".dot-word", box).dataset.t = key;
-      const line = one(".recorder-words", box);
-      line.removeAttribute("data-t");
-      line.textContent = words;
-      line.classList.toggle("alarm", alarm);
+      const action = state === "idle" ? "record" : "stop";
+      one(".dot", box).dataset.tLabel = action;
+      one(".dot-word", box).dataset.t = action;
       if (state !== "recording") one(".timer", box).textContent = "";
-      announce(state === "recording" ? say("recording_now") : alarm ? words : "");
-      translate();
+      write(one(".recorder-words", box), key, {}, alarm);
+      announce(state === "recording" ? say("recording_now") : alarm ? say(key) : "");
     }
   }
 
@@ -304,8 +313,8 @@
       return;
     }
     const trouble = misfit(file), area = one(`[data-answer-of="${target}"]`);
-    if (area) area.innerHTML = trouble ? `<p class="alarm">${trouble}</p>` : waiting();
-    if (trouble) announce(trouble);
+    if (area) area.innerHTML = trouble ? `<p class="alarm">${say(...trouble)}</p>` : waiting();
+    if (trouble) announce(say(...trouble));
     else give(target, [file]);
   }
 
@@ -313,20 +322,21 @@
   const waiting = () => `<div class="card waiting"><span class="pulse"></span><p>${say("listening")}</p></div>`;
   let scrollTo = null; // the answer to come into view once it is there
 
-  // Why a file cannot be sent; nothing where it can.
+  // Why a file cannot be sent, as a key and its values; nothing where it can.
   function misfit(file) {
     const megabytes = (size, round) => round(size / 2 ** 20);
-    if (!file.size) return say("empty_file");
-    if (file.size <= settings.maxBytes) return "";
-    return say("too_large", { most: megabytes(settings.maxBytes, Math.floor), size: megabytes(file.size, Math.ceil) });
+    if (!file.size) return ["empty_file"];
+    if (file.size <= settings.maxBytes) return null;
+    return ["too_large", { most: megabytes(settings.maxBytes, Math.floor), size: megabytes(file.size, Math.ceil) }];
   }
 
   function choose(file, name = "") {
     const trouble = misfit(file);
     if (trouble) {
-      refuse(trouble);
+      refuse(...trouble);
       return;
     }
+    write(one("#recorder-card .recorder-words"), "record_hint");
     const player = one("#player");
     if (player.src) URL.revokeObjectURL(player.src);
     player.src = URL.createObjectURL(file);
@@ -347,10 +357,9 @@
     area.innerHTML = html;
   }
 
-  function refuse(sentence) {
-    one("#recorder-card .recorder-words").textContent = sentence;
-    one("#recorder-card .recorder-words").classList.add("alarm");
-    announce(sentence);
+  function refuse(key, values) {
+    write(one("#recorder-card .recorder-words"), key, values, true);
+    announce(say(key, values));
   }
 
   function forget({ again = false } = {}) {
@@ -361,7 +370,7 @@
     player.load();
     one("#player-bar").hidden = true;
     one("#screen-listen").classList.remove("has-recording");
-    one("#recorder-card .recorder-words").classList.remove("alarm");
+    write(one("#recorder-card .recorder-words"), "record_hint");
     press("forget");
     scrollTo = null;
     window.scrollTo({ top: 0 });
@@ -588,7 +597,7 @@
         if (this.microphone === microphone) {
           this.microphone = null;
           this.show(false);
-          this.words(explainMicrophone(error), true);
+          this.say(explainMicrophone(error), true);
         }
         return;
       }
@@ -613,7 +622,8 @@
       const pieces = this.pieces;
       this.pieces = [];
       const reader = new FileReader();
-      reader.onload = () => this.microphone && put("live-sound", reader.result.split(",")[1]);
+      // Two pieces of pure silence are the same sound; with the moment before it, each is a change of the box.
+      reader.onload = () => this.microphone && put("live-sound", `${this.sent},${reader.result.split(",")[1]}`);
       reader.readAsDataURL(writeWav(pieces, rate));
     },
 
@@ -639,17 +649,11 @@
       translate();
     },
 
-    say(key) {
-      this.words(say(key));
-    },
-
-    words(text, alarm = false) {
+    say(key, alarm = false) {
       const line = one("#live-words");
       if (!line) return;
-      line.removeAttribute("data-t");
-      line.textContent = text;
-      line.classList.toggle("alarm", alarm);
-      announce(text);
+      write(line, key, {}, alarm);
+      announce(say(key));
     },
   };
 
@@ -835,6 +839,9 @@
   function arrived() {
     followPlayer();
     translate();
+    recorders.forEach((each) => each.restore());
+    const model = one("#model-choice")?.value;
+    if (model && model !== one("#model textarea, #model input")?.value) put("model", model); // as it is offered now
     all(".call").forEach(readyCall);
     for (const each of all("#card pre, #card table")) if (each.tabIndex < 0) each.tabIndex = 0; // they scroll
     for (const list of all('[role="tablist"]')) {
