@@ -37,6 +37,7 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.dataset import DatasetError, open_dataset
 from speech_emotion.machine import describe_machine
 from speech_emotion.models.loading import ModelError
+from speech_emotion.training.distillation_features import draw_clips, write_features
 from speech_emotion.training.distillation_speech import cut_pieces, draw_batch, read_speech
 from speech_emotion.training.distillation_student import TeacherEncoder, build_student, explained_variance
 
@@ -70,10 +71,13 @@ def main() -> None:
     # Compute the student's weights and measure it
     teacher.reorder(batches[:8])
     student = build_student(teacher, batches)
+    variance_explained = explained_variance(student, teacher, pieces)
+    agreement = write_features(student, draw_clips(rows, np.random.default_rng((args.seed, 2))))
     report = {
         "teacher": args.teacher,
         "layers": args.layers,
-        "variance_explained": explained_variance(student, teacher, pieces),
+        "variance_explained": variance_explained,
+        "speech_frames_found": round(agreement, 4),
         "hours_heard": round(sum(waves.numel() for waves in batches) / SAMPLE_RATE / 3600, 2),
         "speakers": list(speech),
         "seconds": round(time.time() - started),
@@ -88,7 +92,7 @@ def main() -> None:
         save(student, report, args.output)
     except (OSError, SafetensorError) as error:
         raise SystemExit(f"{format_os_error(error, args.output)}. An earlier folder is unchanged.") from error
-    print(f"Saved to {args.output}; variance explained: {report['variance_explained']}")
+    print(f"Saved to {args.output}; variance explained: {variance_explained}")
 
 
 def parse_args() -> argparse.Namespace:

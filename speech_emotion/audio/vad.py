@@ -86,7 +86,7 @@ def detect_speech(audio: np.ndarray, sensitive: bool = False) -> list[slice]:
     [heard] = np.nonzero(level > DIGITAL_SILENCE * level.max())
     first, last = heard[0], heard[-1] + 1  # digital silence around a clip does not change its answer
     sound = audio[first:last]
-    runs = _find_cries(sound) if sensitive else find_runs(_combined_probabilities(sound, SLOWER), MIN_HOPS)
+    runs = _find_cries(sound) if sensitive else find_runs(combined_probabilities(sound, SLOWER), MIN_HOPS)
     spans = add_margins([slice(run.start * HOP, run.stop * HOP) for run in runs], sound.size)
     return [slice(int(first + span.start), int(first + span.stop)) for span in spans]
 
@@ -115,7 +115,7 @@ def add_margins(spans: list[slice], size: int) -> list[slice]:
     ]
 
 
-def _combined_probabilities(sound: np.ndarray, slower: tuple[float, ...]) -> np.ndarray:
+def combined_probabilities(sound: np.ndarray, slower: tuple[float, ...]) -> np.ndarray:
     """Compute the highest probability of speech at any speed, shape [ceil(n / HOP)]."""
     gain = LEVEL / max(float(np.quantile(np.abs(sound), LEVEL_QUANTILE)), 1e-6)
     sound = np.clip(gain * sound, -1.0, 1.0)
@@ -131,7 +131,7 @@ def _combined_probabilities(sound: np.ndarray, slower: tuple[float, ...]) -> np.
 
 def _find_cries(sound: np.ndarray) -> list[slice]:
     """Find short calls, laughs, cries, groans and gasps: runs of hops."""
-    probabilities = _combined_probabilities(sound, SENSITIVE_SLOWER)
+    probabilities = combined_probabilities(sound, SENSITIVE_SLOWER)
     loud, centroid_hz, change_db, range_db = _describe(sound)
     moves = centroid_hz >= MIN_CENTROID_HZ
     if moves and (runs := find_runs(probabilities, SENSITIVE_MIN_HOPS)):

@@ -23,24 +23,28 @@ TEACHER_RMS = 0.05  # level of the teacher's input; the student's has unit varia
 # the student's front end
 WINDOW = 400  # samples, Whisper's Fourier window: 25 ms
 HOP = 160  # samples between mel frames: 10 ms
-STRIDE = 2 * HOP  # samples between encoder frames: 20 ms
+STRIDE = 4 * HOP  # samples between encoder frames: 40 ms, every second one of Whisper's, see `TeacherEncoder`
 BINS = WINDOW // 2 - 1  # Fourier bins, without the constant and the highest
 THRESHOLDS = 10 ** torch.arange(-1.75, 2.0, 0.5)  # amplitudes relative to a band's median: -35 to 35 dB
 SPARE = 8  # channels of a conv layer that carry no feature, see neutralise_norm
-KERNELS, STRIDES = (WINDOW, 1, 3, 3), (HOP, 1, 1, 2)  # of the four conv layers
+KERNELS, STRIDES = (WINDOW, 1, 3, 3), (HOP, 1, 1, 4)  # of the four conv layers
 # Whisper pads its convolutions, wav2vec2 does not. Without a clip's first LEAD samples, the student's frames
 # coincide with these frames of the teacher, where the clip's length is a multiple of STRIDE.
 LEAD = 120
-CONV1_FRAMES, FRAMES = slice(3, -2), slice(2, -1)  # of the stem's first convolution, of everything above
+CONV1_FRAMES, FRAMES = slice(3, -2), slice(1, None)  # of the stem's first convolution, of everything above
 
 # the student's positions
-POSITIONS = 256  # frames that get a position of their own: 5.1 s; later ones share the last
+POSITIONS = 128  # frames that get a position of their own: 5.1 s; later ones share the last
 POSITION_OFFSET = 1.25  # lifts the table, -1..1, to where GELU is invertible; the projection takes it back
 CHANNELS_PER_GROUP = 4  # of the positional convolution
 
 
 class TeacherEncoder:
-    """The first layers of a Whisper encoder, run on clips without padding them to 30 s.
+    """The first layers of a Whisper encoder, run on every second frame of clips that are not padded to 30 s.
+
+    Neighbouring frames are alike: with every second one the layers take half the time, and a linear probe of
+    the fifth layer recognises about as many emotions (RAVDESS, folds by actor: 76 instead of 78 % UAR).
+    The last layer keeps its attention; its feed-forward network writes nothing.
 
     Args:
         name: hub id or folder of a Whisper checkpoint; its encoder is enough.
@@ -61,6 +65,8 @@ class TeacherEncoder:
             raise ModelError(f"There is no Whisper encoder of {layers} layers in {name}.")
         self.config, self.encoder = model.config, model.encoder.eval().to(device)
         self.encoder.layers = self.encoder.layers[:layers]
+        for parameter in self.encoder.layers[-1].fc2.parameters():  # a classifier replaces this network
+            parameter.zero_()
         self.extractor = WhisperFeatureExtractor.from_pretrained(name)
 
     def stem(self, waves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +81,7 @@ class TeacherEncoder:
         clips = list(waves.cpu().numpy() * TEACHER_RMS)
         mel = self.extractor(clips, sampling_rate=SAMPLE_RATE, padding="longest", return_tensors="pt")
         first = self.encoder.conv1(mel.input_features.to(waves.device))
-        return first.transpose(1, 2), self.encoder.conv2(F.gelu(first)).transpose(1, 2)
+        return first.transpose(1, 2), self.encoder.conv2(F.gelu(first)).transpose(1, 2)[:, ::2]
 
     def states(self, waves: torch.Tensor) -> list[torch.Tensor]:
         """Compute the first layer's input, then each layer's output.
@@ -87,7 +93,7 @@ class TeacherEncoder:
             1 + layers tensors of shape [batch, frames, width], for the frames that the student has.
         """
         hidden = F.gelu(self.stem(waves)[1])
-        states = [hidden + self.encoder.embed_positions.weight[: hidden.shape[1]]]
+        states = [hidden + self.encoder.embed_positions.weight[::2][: hidden.shape[1]]]
         for layer in self.encoder.layers:
             states.append(layer(states[-1], None))
         return [state[:, FRAMES] for state in states]
@@ -277,7 +283,7 @@ def write_positions(student: Wav2Vec2Model, teacher: TeacherEncoder, stem_mean: 
     projection.weight[::CHANNELS_PER_GROUP] = 0.0
     projection.bias[::CHANNELS_PER_GROUP] = mean[::CHANNELS_PER_GROUP]
 
-    table = teacher.encoder.embed_positions.weight[FRAMES.start :][: POSITIONS + 1] + POSITION_OFFSET
+    table = teacher.encoder.embed_positions.weight[::2][FRAMES][: POSITIONS + 1] + POSITION_OFFSET
     grid = torch.arange(-0.5, 3.0, 1e-4, dtype=torch.double)
     before = torch.from_numpy(np.interp(table.double().cpu(), F.gelu(grid), grid))  # its GELU is the table
     taps = torch.diff(before, dim=0, prepend=torch.zeros(1, width, dtype=torch.double))

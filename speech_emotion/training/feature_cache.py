@@ -6,8 +6,10 @@ clip: as it lies, with its silence trimmed, augmented. The upper layers are trai
 the time. Their parameters are the classifier's own, so what was trained is saved by saving the classifier.
 """
 
+import copy
 import hashlib
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +30,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from speech_emotion.atomic import atomic_write
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.audio.silence import trim_silence
+from speech_emotion.audio.vad import detect_speech
 from speech_emotion.dataset import crop, read_clip
 from speech_emotion.models.cnn import WaveformClassifier
 from speech_emotion.models.loading import extract
@@ -37,7 +40,8 @@ from speech_emotion.training.inputs import seeded
 
 FAMILIES = ("wav2vec2", "hubert")  # whose encoders are laid out alike
 
-AS_IT_LIES, TRIMMED, AUGMENTED = "as_it_lies", "trimmed", "augmented-"  # views; augmented ones are numbered
+# views; augmented ones are numbered
+AS_IT_LIES, TRIMMED, VOICE, AUGMENTED = "as_it_lies", "trimmed", "voice", "augmented-"
 MIN_SAMPLES = SAMPLE_RATE // 5  # a shorter view is padded with silence
 PART_CLIPS = 384  # clips whose states go into one file
 BATCH_SECONDS = 16.0  # sound that is computed at once, padding included
@@ -216,43 +220,60 @@ def lower_parameters(model: PreTrainedModel, layers: int) -> Iterator[tuple[str,
 
 
 class PoolingLayer(UpperLayers):
-    """The last transformer layer as pooling and a classifier's hidden layer, trained on one vector a clip.
+    """One more transformer layer as pooling and a classifier's hidden layer, trained on one vector a clip.
 
-    The stock head is linear. With other weights the last layer becomes a network on what was pooled:
-    attention whose queries are zero is the mean over a clip's frames, and the feed-forward network behind it
-    is a hidden layer on that mean. So the cache holds one vector for each view of a clip, and training takes
-    minutes on a CPU. `write_back` writes the weights into the model, whose class stays transformers' own.
+    The stock head is linear, and pools a mean. With other weights stock layers do more. The feed-forward
+    network of the encoder's last layer writes features of each frame; in an encoder made by `distill.py` its
+    hidden units tell mean and spread of the state. Attention of one more layer, whose scores depend on
+    nothing but how much a frame sounds like speech, is their weighted mean; the feed-forward network behind
+    it is a hidden layer on that mean. All but GELU is linear before the mean, so the cache holds one vector
+    for each view of a clip, and training takes minutes on a CPU. `write_back` writes the weights into the
+    model, whose class stays transformers' own.
+
+    Norms stand between these parts. A norm leaves its input as it is, but for a factor, where two channels
+    hold a large constant and its negative; another channel holds the score. So three channels are reserved.
 
     Args:
-        model: a stock wav2vec2 classifier whose layers normalise first.
-        dropout: of the pooled vector and the hidden layer, in training.
+        model: a stock wav2vec2 or HuBERT classifier whose layers normalise first. It gets the additional
+            layer, unless its config has a `pooling_layer` already.
+        dropout: of the pooled features and the hidden layer, in training.
 
     Raises:
-        ValueError: another architecture, or a single layer.
+        ValueError: another architecture.
     """
 
     HIDDEN = 1024  # units of the hidden layer that are used; the stock layer has three times as many
-    SCALE = 300.0  # of what was pooled over the frame that it is added to, whose share is then below 1 %
+    RESERVED = 3  # the last channels: a large constant, its negative, the score
+    CONSTANT = 16384.0
+    FEATURE_SCALE = 10.0  # of the features over the state that they are added to
+    POOLED_SCALE = 3000.0  # of what was pooled over the frame that it is added to, whose share is then small
 
     def __init__(self, model: PreTrainedModel, dropout: float = 0.3):
         config = model.config
-        if (
-            config.model_type not in FAMILIES
-            or not config.do_stable_layer_norm
-            or config.num_hidden_layers < 2
-        ):
+        if config.model_type not in FAMILIES or not config.do_stable_layer_norm:
             raise ValueError(
-                "A pooling layer needs a wav2vec2 of two layers or more that normalise first, "
+                "A pooling layer needs a wav2vec2 whose layers normalise first, "
                 f"not this {config.model_type}."
             )
-        super().__init__(model, config.hidden_size)
-        width, hidden = config.hidden_size, min(self.HIDDEN, config.intermediate_size)
-        self.frozen_layers = config.num_hidden_layers - 1
-        self.values = nn.Linear(width, width)
-        self.hidden_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.hidden, self.hidden_output = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.output_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.classifier = nn.Linear(width, config.num_labels)
+        layers = model.base_model.encoder.layers
+        if not getattr(config, "pooling_layer", False):
+            layers.append(copy.deepcopy(layers[-1]))
+            config.num_hidden_layers, config.pooling_layer = len(layers), True
+        self.frozen_layers = len(layers) - 1
+        measuring = layers[self.frozen_layers - 1].feed_forward.intermediate_dense
+        # Of the units that measure something: an encoder made by `distill.py` leaves half of them out.
+        self.units = (measuring.weight.abs().sum(1) > 0).nonzero()[:, 0]
+        self.speech_units = getattr(config, "speech_units", None)
+        state = config.hidden_size
+        super().__init__(model, state + len(self.units))
+        width, hidden = state - self.RESERVED, min(self.HIDDEN, config.intermediate_size)
+        self.register_buffer("shift", torch.zeros(len(self.units)))
+        self.register_buffer("scale", torch.ones(len(self.units)))
+        self.features = nn.Linear(len(self.units), width)
+        self.hidden_norm = nn.LayerNorm(state, eps=config.layer_norm_eps)
+        self.hidden, self.hidden_output = nn.Linear(state, hidden), nn.Linear(hidden, state)
+        self.output_norm = nn.LayerNorm(state, eps=config.layer_norm_eps)
+        self.classifier = nn.Linear(state, config.num_labels)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: torch.Tensor, attention_mask: torch.Tensor) -> SequenceClassifierOutput:
@@ -262,71 +283,121 @@ class PoolingLayer(UpperLayers):
             states: pooled vectors, shape [clips, 1, width].
             attention_mask: shape [clips, 1]; not used.
         """
-        pooled = self.values(states[:, 0])
+        pooled = self.pool(states[:, 0])
         hidden = nn.functional.gelu(self.hidden(self.dropout(self.hidden_norm(pooled))))
         pooled = pooled + self.hidden_output(self.dropout(hidden))
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(self.output_norm(pooled))))
 
+    def pool(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Compute what attention pools, shape [clips, state], from vectors of shape [clips, width]."""
+        state, units = vectors.split([self.config.hidden_size, len(self.units)], dim=1)
+        features = self.features(self.dropout((units - self.shift) / self.scale))
+        features = features - features.mean(1, keepdim=True)  # else the norm's mean would move the score
+        features = features + state[:, : -self.RESERVED] / self.FEATURE_SCALE
+        return nn.functional.pad(features, (0, self.RESERVED))
+
     def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Compute the mean of the normalised states below the layer, shape [clips, 1, width]."""
+        """Compute the means over speech of a state and of its features, shape [clips, 1, width]."""
         [model] = self.whole
-        states = compute_lower(model, self.frozen_layers, input_values, attention_mask)
+        layer, found = model.base_model.encoder.layers[self.frozen_layers - 1], {}
+        parts = {"state": layer.final_layer_norm, "units": layer.feed_forward.output_dense}
+        hooks = [
+            part.register_forward_pre_hook(lambda _, inputs, name=name: found.update({name: inputs[0]}))
+            for name, part in parts.items()
+        ]
+        try:
+            compute_lower(model, self.frozen_layers, input_values, attention_mask)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        units = found["units"].float()
         lengths = model._get_feat_extract_output_lengths(attention_mask.sum(1))
-        mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
-        states = nn.functional.layer_norm(states, states.shape[-1:], eps=self.config.layer_norm_eps)
-        return (states * mask[..., None]).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+        mask = torch.arange(units.shape[1], device=units.device) < lengths[:, None]
+        scores = torch.zeros_like(units[..., 0])
+        if self.speech_units:
+            first, second = self.speech_units
+            scores = units[..., first] - units[..., second]
+        shares = scores.masked_fill(~mask, -torch.inf).softmax(1)[:, None]
+        return torch.cat([shares @ found["state"].float(), shares @ units[..., self.units]], dim=2)
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
         """Return one for each clip."""
         return torch.ones_like(samples)
 
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Return the parameters of the front end and the frozen layers."""
+        """Return the parameters of the front end and the frozen layers, without what `write_back` writes."""
         yield "pooled", torch.ones(1)
-        yield from lower_parameters(self.whole[0], self.frozen_layers)
+        written = f"encoder.layers.{self.frozen_layers - 1}.feed_forward.output_dense."
+        for name, parameter in lower_parameters(self.whole[0], self.frozen_layers):
+            if not name.startswith(written):
+                yield name, parameter
 
     @torch.no_grad()
     def set_scale(self, clips: DataLoader) -> None:
-        """Let the layer start from pooled vectors of zero mean and unit variance in every dimension.
+        """Scale the features to zero mean and unit variance.
 
         Args:
             clips: batches of training clips.
         """
-        pooled = torch.cat([batch["states"][:, 0] for batch in clips])
-        deviation = pooled.std(0).clamp_min(1e-4)
-        self.values.weight.copy_(torch.diag(1 / deviation))
-        self.values.bias.copy_(-pooled.mean(0) / deviation)
+        units = torch.cat([batch["states"][:, 0, self.config.hidden_size :] for batch in clips])
+        self.shift.copy_(units.mean(0))
+        self.scale.copy_(units.std(0).clamp_min(1e-4))
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Write the layer and the head into the model."""
+        """Write the layers and the head into the model."""
         [model] = self.whole
-        encoder = model.base_model.encoder
-        layer, attention = encoder.layers[-1], encoder.layers[-1].attention
-        nn.init.ones_(layer.layer_norm.weight)
-        nn.init.zeros_(layer.layer_norm.bias)
-        intermediate, output = layer.feed_forward.intermediate_dense, layer.feed_forward.output_dense
-        for linear in (attention.q_proj, attention.k_proj, attention.out_proj, intermediate, output):
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
-        attention.out_proj.weight.fill_diagonal_(self.SCALE)
+        *_, measuring, pooling = model.base_model.encoder.layers
+        attention, network = pooling.attention, pooling.feed_forward
+        linears = (
+            *(attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj),
+            *(network.intermediate_dense, network.output_dense, measuring.feed_forward.output_dense),
+        )
+        for parameter in (each for linear in linears for each in linear.parameters()):
+            nn.init.zeros_(parameter)
+        self._write_features(measuring.feed_forward.output_dense)
+        self._write_attention(pooling, attention)
         model.config.classifier_proj_size = classes = model.config.num_labels
-        model.projector = nn.Linear(self.width, classes, device=model.device)
+        model.projector = nn.Linear(self.config.hidden_size, classes, device=model.device)
         model.classifier = nn.Linear(classes, classes, device=model.device)
         nn.init.eye_(model.classifier.weight)
         nn.init.zeros_(model.classifier.bias)
         copies = [
-            (attention.v_proj, self.values, 1.0),
-            (layer.final_layer_norm, self.hidden_norm, 1.0),
-            (intermediate, self.hidden, 1.0),
-            (output, self.hidden_output, self.SCALE),
-            (encoder.layer_norm, self.output_norm, 1.0),
+            (pooling.final_layer_norm, self.hidden_norm, 1.0),
+            (network.intermediate_dense, self.hidden, 1.0),
+            (network.output_dense, self.hidden_output, self.POOLED_SCALE),
+            (model.base_model.encoder.layer_norm, self.output_norm, 1.0),
             (model.projector, self.classifier, 1.0),
         ]
         for target, source, scale in copies:
             place = tuple(slice(size) for size in source.weight.shape)
             target.weight[place] = scale * source.weight
             target.bias[place[0]] = scale * source.bias
+
+    def _write_features(self, output: nn.Linear) -> None:
+        """Write what the measuring layer adds to each frame: features, constants, the score."""
+        weight = self.FEATURE_SCALE * (self.features.weight - self.features.weight.mean(0)) / self.scale
+        bias = self.FEATURE_SCALE * (self.features.bias - self.features.bias.mean())
+        output.weight[: -self.RESERVED, self.units] = weight
+        output.bias[: -self.RESERVED] = bias - weight @ self.shift
+        output.bias[-3], output.bias[-2] = self.CONSTANT, -self.CONSTANT
+        if self.speech_units:
+            first, second = self.speech_units
+            output.weight[-1, first], output.weight[-1, second] = self.FEATURE_SCALE, -self.FEATURE_SCALE
+
+    def _write_attention(self, layer: nn.Module, attention: nn.Module) -> None:
+        """Write attention that weighs frames by their score, and undoes the norm's factor."""
+        nn.init.ones_(layer.layer_norm.weight)
+        nn.init.zeros_(layer.layer_norm.bias)
+        factor = self.CONSTANT * math.sqrt(2 / self.config.hidden_size) / self.FEATURE_SCALE
+        if self.speech_units:
+            first = slice(0, None, attention.head_dim)  # the first dimension of every head
+            attention.q_proj.bias[first] = math.sqrt(attention.head_dim)
+            attention.k_proj.weight[first, -1] = factor
+        own = range(self.config.hidden_size - self.RESERVED)
+        attention.v_proj.weight[own, own] = factor
+        attention.out_proj.weight[own, own] = self.POOLED_SCALE
+        attention.out_proj.bias[-3], attention.out_proj.bias[-2] = -self.CONSTANT, self.CONSTANT
 
 
 class UpperCNN(UpperLayers):
@@ -527,7 +598,8 @@ def make_view(audio: np.ndarray, view: str, sha256: str, seconds: float) -> np.n
 
     Args:
         audio: float32 samples of shape [n], 16 kHz.
-        view: `as_it_lies`, `trimmed` (silence cut off at both ends) or `augmented-1`, `augmented-2`, ...
+        view: `as_it_lies`, `trimmed` (silence cut off at both ends), `voice` (only what the speech detector
+            finds, as it is served) or `augmented-1`, `augmented-2`, ...
         sha256: of the clip; with the view's number it seeds what is random.
         seconds: the view's length at most.
 
@@ -539,12 +611,15 @@ def make_view(audio: np.ndarray, view: str, sha256: str, seconds: float) -> np.n
         audio = crop(audio, seconds, at_random=False)
     elif view == TRIMMED:
         audio = crop(trim_silence(audio), seconds, at_random=False)
+    elif view == VOICE:
+        spans = detect_speech(audio) or detect_speech(audio, sensitive=True) or [slice(None)]
+        audio = crop(np.concatenate([audio[span] for span in spans]), seconds, at_random=False)
     elif number != view and number.isdecimal():
         seed = int.from_bytes(hashlib.sha256(f"{sha256} {number}".encode()).digest()[:4])
         with seeded(seed):
             audio = crop(augment(audio), seconds, at_random=True)
     else:
-        raise ValueError(f"There is no view {view!r}: as_it_lies, trimmed, augmented-1 and so on.")
+        raise ValueError(f"There is no view {view!r}: as_it_lies, trimmed, voice, augmented-1 and so on.")
     return np.pad(audio, (0, max(MIN_SAMPLES - audio.size, 0)))
 
 
