@@ -61,7 +61,7 @@ def read_predictions(file: Path, facts: dict[str, dict]) -> Clips:
     with np.load(file) as kept:
         own = [facts[sha256] for sha256 in kept["sha256"].tolist()]
         rows = {name: np.array([fact[name] for fact in own]) for name in ("corpus", "emotion", "fold")}
-        return Clips(kept["as_it_lies"], kept["labels"], rows)
+        return Clips(kept["voice"], kept["labels"], rows)
 
 
 def read_facts(data: str) -> tuple[dict[str, dict], list[str]]:
@@ -198,7 +198,7 @@ def main() -> None:
     about = {"command": shlex.join(["python", *sys.orig_argv[1:]]), "measured_on": describe_machine()}
     atomic_write(args.output, json.dumps(report | about, indent=1) + "\n")
     if args.calibration:
-        np.savez(args.calibration, as_it_lies=logits, labels=labels, threshold=report["threshold"])
+        np.savez(args.calibration, voice=logits, labels=labels, threshold=report["threshold"])
     print(json.dumps(report, indent=1))
 
 

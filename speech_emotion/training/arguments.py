@@ -81,7 +81,7 @@ class Recipe:
         default_factory=list,
         metadata={
             "help": "run the frozen part (of a CNN: the spectrogram) once for each of these views of a clip, "
-            "and train the rest on what it returned: as_it_lies, trimmed, augmented-1, augmented-2, ... "
+            "and train the rest on what it returned: as_it_lies, voice, augmented-1, augmented-2, ... "
             "(default: run it in every epoch, which is slower)"
         },
     )

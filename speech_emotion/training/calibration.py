@@ -19,7 +19,7 @@ from speech_emotion.machine import describe_machine
 from speech_emotion.models.folder import WEIGHTS
 from speech_emotion.models.loading import last_linear
 from speech_emotion.training.errors import ArgumentsError
-from speech_emotion.training.feature_cache import AS_IT_LIES, TRIMMED, CachedDataset
+from speech_emotion.training.feature_cache import AS_IT_LIES, VOICE, CachedDataset
 from speech_emotion.training.fitting import FittedModel
 
 MOST_BYTES = 75_000_000  # of a checkpoint in float32
@@ -56,35 +56,24 @@ def temperatures(held_out: Sequence[Predictions]) -> tuple[float, list[float]]:
 
 
 def predict_test(fitted: FittedModel, rows: Dataset, compute_views: bool) -> dict[str, np.ndarray]:
-    """Predict test clips as they lie and, where the cache has that view, trimmed.
+    """Predict test clips cut to the voice, as they are served, and as they lie, as a bare pipeline hears them.
 
     Args:
         fitted: a training on cached states.
         rows: the test split.
-        compute_views: whether to compute the states of clips as they lie that the cache lacks; else they are
-            left out.
+        compute_views: whether to compute what the cache lacks; else such clips are left out.
 
     Returns:
-        `sha256`, `labels` (class indices) and `as_it_lies` (logits before any temperature, [clips, classes])
-        of the clips; `trimmed_sha256` and `trimmed` of those with a trimmed view.
+        `sha256`, `labels` (class indices), `voice` and `as_it_lies` (logits before any temperature, shape
+        [clips, classes]) of the clips.
     """
-    cache = fitted.inputs.cache
+    cache, views = fitted.inputs.cache, (VOICE, AS_IT_LIES)
     if compute_views:
-        cache.add(rows, [AS_IT_LIES])
-    whole, trimmed = (cache.select(rows, [view]) for view in (AS_IT_LIES, TRIMMED))
-
-    def logits(clips: Dataset, view: str) -> np.ndarray:
-        if not len(clips):
-            return np.empty((0, fitted.model.config.num_labels), np.float32)
-        return fitted.trainer.predict_logits(CachedDataset(cache, clips, [view]))
-
-    return {
-        "sha256": np.array(whole["sha256"][:]),
-        "labels": np.array(whole["emotion"][:]),
-        AS_IT_LIES: logits(whole, AS_IT_LIES),
-        "trimmed_sha256": np.array(trimmed["sha256"][:], dtype=str),
-        TRIMMED: logits(trimmed, TRIMMED),
-    }
+        cache.add(rows, views)
+    for view in views:
+        rows = cache.select(rows, [view])
+    logits = {view: fitted.trainer.predict_logits(CachedDataset(cache, rows, [view])) for view in views}
+    return {"sha256": np.array(rows["sha256"][:]), "labels": np.array(rows["emotion"][:])} | logits
 
 
 def read_held_out(file: Path) -> Predictions:
@@ -95,7 +84,7 @@ def read_held_out(file: Path) -> Predictions:
     """
     try:
         with np.load(file) as kept:
-            return Predictions(kept[AS_IT_LIES], kept["labels"], np.zeros(len(kept["labels"]), bool))
+            return Predictions(kept[VOICE], kept["labels"], np.zeros(len(kept["labels"]), bool))
     except (OSError, KeyError, ValueError) as error:
         raise ArgumentsError(f"{file} has no clips of trainings that left corpora out.") from error
 
@@ -120,7 +109,8 @@ def report_predictions(
         "architecture": type(model).__name__,
         "parameters": model.num_parameters(),
         "labels": labels,
-        **measure(predictions[AS_IT_LIES], predictions["labels"], measured, labels),
+        **measure(predictions[VOICE], predictions["labels"], measured, labels),
+        "as_it_lies": measure(predictions[AS_IT_LIES], predictions["labels"], measured, labels)["groups"],
         "training": training,
         "measured_on": describe_machine(),
     }

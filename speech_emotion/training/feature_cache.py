@@ -450,11 +450,19 @@ class FeatureCache:
         extractor: the classifier's feature extractor.
         seconds: longer views are cropped to their start, augmented ones at random.
         folder: where the files are.
+        bf16: compute the layers above the front end in bfloat16.
     """
 
-    def __init__(self, upper: UpperLayers, extractor: FeatureExtractionMixin, seconds: float, folder: Path):
-        self.upper, self.extractor, self.seconds = upper, extractor, seconds
-        self.folder = folder / _fingerprint(upper, extractor, seconds)
+    def __init__(
+        self,
+        upper: UpperLayers,
+        extractor: FeatureExtractionMixin,
+        seconds: float,
+        folder: Path,
+        bf16: bool = False,
+    ):
+        self.upper, self.extractor, self.seconds, self.bf16 = upper, extractor, seconds, bf16
+        self.folder = folder / _fingerprint(upper, extractor, seconds, bf16)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.read: set[Path] = set()  # indices of files that are open
         self.pieces: dict[tuple[str, str], tuple[np.ndarray, int, int]] = {}
@@ -521,7 +529,8 @@ class FeatureCache:
         for batch in _batches([sound.size for sound in sounds]):
             inputs = extract(self.extractor, [sounds[index] for index in batch])
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
-            states = self.upper.compute(**inputs).cpu().to(torch.float16).numpy()
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=self.bf16):
+                states = self.upper.compute(**inputs).cpu().to(torch.float16).numpy()
             frames = self.upper.frames(torch.tensor([sounds[index].size for index in batch])).tolist()
             for index, own, count in zip(batch, states, frames, strict=True):
                 thinning = self.upper.THINNING if items[index][1].startswith(AUGMENTED) else 1
@@ -636,14 +645,13 @@ def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _fingerprint(upper: UpperLayers, extractor: FeatureExtractionMixin, seconds: float) -> str:
+def _fingerprint(upper: UpperLayers, extractor: FeatureExtractionMixin, seconds: float, bf16: bool) -> str:
     """Hash what the states depend on: frozen parameters, extractor, changes to views, length, versions."""
-    device = upper.whole[0].device.type
     settings = {
         "seconds": seconds,
         "augmentation": augmentation.VERSION,
         "extractor": extractor.to_dict(),
-        "precision": str(torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None),
+        "precision": str(torch.bfloat16 if bf16 else None),
         "versions": [version(package) for package in ("torch", "transformers")],
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())

@@ -94,7 +94,7 @@ def fit(recipe: Recipe, args: Arguments, splits: DatasetDict) -> FittedModel:
     if recipe.frozen_layers is not None:
         freeze(model, recipe.frozen_layers, args.device.type)
     elif recipe.pooling_layer:
-        freeze(model, model.config.num_hidden_layers - 1, args.device.type)
+        freeze(model, model.config.num_hidden_layers, args.device.type)
     if recipe.cached_views:
         inputs = cached_inputs(recipe, args, model, extractor, splits)
     else:
@@ -199,7 +199,7 @@ def cached_inputs(
     except ValueError as error:
         raise ArgumentsError(str(error)) from error
     with args.main_process_first():
-        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir)
+        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir, args.bf16)
         if recipe.compute_views:
             cache.add(splits["train"], views)
             cache.add(splits["validation"], [AS_IT_LIES])
@@ -233,7 +233,7 @@ def distillation_targets(
         upper = UpperEncoder(encoder.to(args.device), layers)
     except ValueError as error:
         raise ArgumentsError(str(error)) from error
-    with args.main_process_first(), torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir)
+    with args.main_process_first():
+        cache = FeatureCache(upper, extractor, window_seconds(model), recipe.cache_dir, args.bf16)
         cache.add(splits["train"], [AS_IT_LIES])
     return DistillationTargets(cache, splits["train"], model.stride)

@@ -49,9 +49,7 @@ def test_corpora_left_out_are_measured_from_their_predictions(small_dataset, tmp
         (tmp_path / folder).mkdir(parents=True)
         labels = np.array(rows["emotion"])
         logits = 2 * np.eye(len(names))[labels] + rng.normal(size=(len(labels), len(names)))
-        np.savez(
-            tmp_path / folder / "predictions.npz", sha256=rows["sha256"][:], labels=labels, as_it_lies=logits
-        )
+        np.savez(tmp_path / folder / "predictions.npz", sha256=rows["sha256"][:], labels=labels, voice=logits)
     monkeypatch.setattr(elsewhere, "TALK", rows["corpus"][0])
     command = ["elsewhere", str(tmp_path / "left_out"), "--plain", str(tmp_path / "plain")]
     command += ["--data", str(small_dataset), "--output", str(tmp_path / "out.json")]
@@ -61,5 +59,5 @@ def test_corpora_left_out_are_measured_from_their_predictions(small_dataset, tmp
     assert set(report["corpora"]) == set(rows["corpus"])
     assert report["mean_uar"] == pytest.approx(np.mean([own["uar"] for own in report["corpora"].values()]))
     with np.load(tmp_path / "calibration.npz") as kept:
-        assert kept["as_it_lies"].shape[1] == len(names)
+        assert kept["voice"].shape[1] == len(names)
         assert float(kept["threshold"]) == report["threshold"]
