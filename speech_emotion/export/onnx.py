@@ -37,14 +37,13 @@ from torch import nn
 from tqdm import tqdm
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
-from speech_emotion.atomic import digest
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.audio.silence import MIN_SPEECH_SECONDS
 from speech_emotion.dataset import crop, open_dataset, read_clip
 from speech_emotion.evaluation.metrics import EmotionMetric
 from speech_emotion.inference.backends import ExportError, TorchBackend, name_inputs, probe, run_onnx
 from speech_emotion.machine import describe_machine
-from speech_emotion.models.folder import EXPORTS, SETTINGS, WEIGHTS
+from speech_emotion.models.folder import EXPORTS, SETTINGS, digest_weights
 from speech_emotion.models.loading import WINDOW_SECONDS, load_classifier
 
 MIN_AGREEMENT = 0.99  # share of clips that get the checkpoint's label
@@ -85,7 +84,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
     """Write a classifier's exports, the one in int8 only of wav2vec2 and HuBERT.
 
     Args:
-        folder: with a checkpoint in one file.
+        folder: with a checkpoint.
         validation: rows on which products are chosen for int8.
         test: rows on which an export must answer like the checkpoint.
 
@@ -120,7 +119,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
                 print(error)  # the other export serves without it
                 (folder / name).unlink(missing_ok=True)
                 continue
-            sign(file, digest(folder / WEIGHTS), extractor)
+            sign(file, digest_weights(folder), extractor)
         (folder / float32.parent.name).mkdir(exist_ok=True)
         for name in parity:
             Path(aside, name).replace(folder / name)

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import onnxruntime
 
-from speech_emotion.atomic import digest
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.machine import count_threads
-from speech_emotion.models.folder import EXPORTS, OPTIONAL_SETTINGS, SETTINGS, WEIGHTS
+from speech_emotion.models.folder import EXPORTS, OPTIONAL_SETTINGS, SETTINGS, digest_weights, list_weights
 from speech_emotion.models.untrusted import check_rate
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class OnnxBackend:
         file: the export.
         name: of the engine, for people.
         extractor: the classifier's feature extractor, or a `WaveformExtractor` in its place.
-        weights: the checkpoint that it should have been made of.
+        folder: with the checkpoint that it should have been made of.
         classes: how many logits it should give.
 
     Raises:
@@ -121,11 +120,11 @@ class OnnxBackend:
         file: Path,
         name: str,
         extractor: "FeatureExtractionMixin | WaveformExtractor",
-        weights: Path,
+        folder: Path,
         classes: int,
     ):
         self.name, self.extractor = name, extractor
-        if file.stat().st_size > 2 * weights.stat().st_size + SPARE:
+        if file.stat().st_size > 2 * sum(each.stat().st_size for each in list_weights(folder)) + SPARE:
             raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
         limit_memory()
         options = onnxruntime.SessionOptions()
@@ -136,7 +135,7 @@ class OnnxBackend:
             # from memory, so that it cannot name other files as its weights
             self.session = onnxruntime.InferenceSession(file.read_bytes(), options)
             facts = self.session.get_modelmeta().custom_metadata_map
-            if facts.get("checkpoint") != digest(weights):
+            if facts.get("checkpoint") != digest_weights(folder):
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
             logits = run_onnx(self.session, extractor, [probe(), np.tile(probe(), 2)])  # warms up
             if logits.shape != (2, classes) or not np.isfinite(logits).all():
@@ -200,7 +199,7 @@ def open_export(
     for engine, file in EXPORTS.items():
         if (folder / file).exists():
             try:
-                return OnnxBackend(folder / file, engine, extractor, folder / WEIGHTS, classes)
+                return OnnxBackend(folder / file, engine, extractor, folder, classes)
             except ExportError as error:
                 logger.warning("%s", error)
     return None

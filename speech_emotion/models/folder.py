@@ -1,14 +1,20 @@
 """The files of a model folder, and what serving reads of its report."""
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
+from speech_emotion.atomic import digest
+
 SETTINGS = ("config.json", "preprocessor_config.json")
 OPTIONAL_SETTINGS = ("processor_config.json",)  # transformers reads it instead of the second, where it exists
 WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"  # of a checkpoint in several files, which it names
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 WINDOW_SECONDS = 5.0  # length of sound that a model takes at once, in training and in serving
 ADAPTER = "adapter_config.json"
 # The fastest first; the hub's names, under which transformers.js and optimum look for them, too.
@@ -25,6 +31,43 @@ class ModelError(ValueError):
         """Return the error for a model that could not be loaded, with the first line of the reason."""
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return cls(f"The model {name!r} cannot be loaded: {reason.rstrip('.')}.")
+
+
+def list_weights(folder: Path) -> list[Path]:
+    """Return the files that a folder's weights are in; all of them exist.
+
+    Raises:
+        ValueError: one is missing, or has another name than transformers gives it; the message is a clause.
+    """
+    if (folder / WEIGHTS).exists() or not (folder / WEIGHTS_INDEX).exists():
+        names = [WEIGHTS]
+    else:
+        names = read_shards(folder / WEIGHTS_INDEX)
+    for name in names:
+        if not (folder / name).exists():
+            raise ValueError(f"it has no {name}")
+    return [folder / name for name in names]
+
+
+def read_shards(index: Path) -> list[str]:
+    """Return the names of the files that an index of weights names.
+
+    Raises:
+        ValueError: it is damaged or names other files; the message is a clause.
+    """
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(f"its {index.name} is damaged") from error
+    if not names or not all(isinstance(name, str) and SHARD.fullmatch(name) for name in names):
+        raise ValueError(f"its {index.name} names other files than those of its weights")
+    return names
+
+
+def digest_weights(folder: Path) -> str:
+    """Return the SHA-256 of a folder's weights; of several files, that of theirs."""
+    digests = [digest(file) for file in list_weights(folder)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 # Of `report.json`. 1 had no version. 2: predictions as they are served; `by_language`, `surroundings`,

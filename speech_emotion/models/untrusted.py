@@ -14,11 +14,21 @@ from pathlib import Path
 
 from speech_emotion import labels
 from speech_emotion.audio.decoding import SAMPLE_RATE
-from speech_emotion.models.folder import ADAPTER, EXPORTS, OPTIONAL_SETTINGS, PICTURES, SETTINGS, WEIGHTS
+from speech_emotion.models.folder import (
+    ADAPTER,
+    EXPORTS,
+    OPTIONAL_SETTINGS,
+    PICTURES,
+    SETTINGS,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    list_weights,
+    read_shards,
+)
 
 # Files of a published model that are fetched: those checked first, then the others.
 SMALL = (*SETTINGS, *OPTIONAL_SETTINGS, ADAPTER)
-REST = (WEIGHTS, "report.json", "README.md", *PICTURES.values(), *EXPORTS.values())
+REST = (WEIGHTS, WEIGHTS_INDEX, "report.json", "README.md", *PICTURES.values(), *EXPORTS.values())
 LARGEST_SETTINGS = 1_000_000  # bytes; a Whisper's, with its filters written out, are 200,000
 SPARE = 50_000_000  # numbers that a config may describe beyond the weights, such as a missing head
 
@@ -76,8 +86,9 @@ def fetch_settings(name: str) -> Path:
         if (folder / file).exists():
             check_settings(folder / file)
     fetch(name, REST, folder)
-    if not (folder / WEIGHTS).exists():
-        raise ValueError(f"it has no {WEIGHTS}")
+    if not (folder / WEIGHTS).exists() and (folder / WEIGHTS_INDEX).exists():
+        fetch(name, read_shards(folder / WEIGHTS_INDEX), folder)
+    list_weights(folder)
     return folder
 
 
@@ -90,7 +101,7 @@ def check_weights(folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForAudioClassification
 
-    held = count_weights(folder / WEIGHTS)
+    held = sum(count_weights(file) for file in list_weights(folder))
     with torch.device("meta"):
         described = AutoModelForAudioClassification.from_config(
             AutoConfig.from_pretrained(folder, trust_remote_code=False),
@@ -99,7 +110,7 @@ def check_weights(folder: Path) -> None:
         ).num_parameters()
     if described > held + SPARE:
         raise ValueError(
-            f"its config.json describes {described:,} weights, but {WEIGHTS} has {held:,} numbers"
+            f"its config.json describes {described:,} weights, but its files have {held:,} numbers"
         )
 
 

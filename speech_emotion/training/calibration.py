@@ -8,7 +8,6 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
-from safetensors.torch import load_file, save_file
 from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from speech_emotion.evaluation.calibration import fit_temperature
@@ -16,13 +15,12 @@ from speech_emotion.evaluation.predict import Predictions, draw_rows, predict_ro
 from speech_emotion.evaluation.scores import measure
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.machine import describe_machine
-from speech_emotion.models.folder import WEIGHTS
 from speech_emotion.models.loading import last_linear
 from speech_emotion.training.errors import ArgumentsError
 from speech_emotion.training.feature_cache import AS_IT_LIES, VOICE, CachedDataset
 from speech_emotion.training.fitting import FittedModel
 
-MOST_BYTES = 75_000_000  # of a checkpoint in float32
+MOST_BYTES = 75_000_000  # of a checkpoint in float32, and of each of its files
 LEAST_NUMBERS = 2**16  # of a tensor that is stored in half precision
 PREDICTIONS = "predictions.npz"  # beside a model that was trained with --validate false
 
@@ -56,7 +54,7 @@ def temperatures(held_out: Sequence[Predictions]) -> tuple[float, list[float]]:
 
 
 def predict_test(fitted: FittedModel, rows: Dataset, compute_views: bool) -> dict[str, np.ndarray]:
-    """Predict test clips cut to the voice, as they are served, and as they lie, as a bare pipeline hears them.
+    """Predict test clips cut to the voice, as they are served, and as they lie, as a pipeline gets them.
 
     Args:
         fitted: a training on cached states.
@@ -124,21 +122,15 @@ def save_calibrated(
     head = last_linear(model)
     head.weight /= temperature
     head.bias /= temperature
-    model.save_pretrained(folder)
-    halve_weights(Path(folder) / WEIGHTS)
+    model.save_pretrained(folder, state_dict=halve_weights(model.state_dict()), max_shard_size=MOST_BYTES)
     extractor.save_pretrained(folder)
 
 
-def halve_weights(file: Path) -> None:
-    """Store the matrices of a large checkpoint in half precision; loaders make float32 of them again.
+def halve_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a large checkpoint with its matrices in half precision; loaders make float32 of them again.
 
     Vectors stay as they are: those of a distilled front end leave the range of half precision.
     """
-    if file.stat().st_size <= MOST_BYTES:
-        return
-    weights = load_file(file)
-    halved = {
-        name: (each.half() if each.numel() > LEAST_NUMBERS else each).contiguous()
-        for name, each in weights.items()
-    }
-    save_file(halved, file, metadata={"format": "pt"})
+    if sum(each.nbytes for each in weights.values()) <= MOST_BYTES:
+        return weights
+    return {name: each.half() if each.numel() > LEAST_NUMBERS else each for name, each in weights.items()}

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from speech_emotion.atomic import digest
 from speech_emotion.inference.archive.answers import Answerer, load
 from speech_emotion.inference.archive.inputs import ArchiveError, list_recordings
 from speech_emotion.inference.archive.processes import answer_here, answer_in_processes
 from speech_emotion.inference.archive.shards import Archive, Shard, open_archive
 from speech_emotion.inference.archive.tables import Rows
 from speech_emotion.machine import count_cores
-from speech_emotion.models.folder import WEIGHTS
+from speech_emotion.models.folder import digest_weights
 
 SHARD_SIZE = 500  # recordings; calls of five minutes make 50,000 utterances of it, and 10 minutes of work
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} files, {desc} hours of sound, {remaining} left"
@@ -83,7 +82,7 @@ def run_archive(
     facts = {
         "format": 1,
         "input": source.address,
-        "weights": digest(classifier.folder / WEIGHTS),
+        "weights": digest_weights(classifier.folder),
         "threshold": classifier.threshold,
         "labels": classifier.labels,
         "own_voice": own_voice,

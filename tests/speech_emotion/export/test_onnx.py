@@ -254,8 +254,7 @@ def test_a_processor_that_computes_otherwise_is_found_out(copy):
 
 def load_export(folder):
     model, extractor = load_classifier(folder)
-    weights, classes = folder / "model.safetensors", model.config.num_labels
-    return OnnxBackend(folder / INT8, "int8", extractor, weights, classes)
+    return OnnxBackend(folder / INT8, "int8", extractor, folder, model.config.num_labels)
 
 
 @pytest.mark.parametrize("fault", ["fewer classes", "one length alone", "no numbers"])

@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, peak_memory, reset_peak_memory
 from safetensors.torch import load_file, save_file
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.models.folder import REPORT_VERSION, is_sure, load_report
+from speech_emotion.models.folder import REPORT_VERSION, digest_weights, is_sure, load_report
 from speech_emotion.models.loading import ModelError, load_classifier, new_classifier
 
 HUGE = 10**12
@@ -42,6 +43,24 @@ def set_weights(change: Callable[[dict], dict]) -> Callable[[Path], None]:
 def cut_off(folder: Path) -> None:
     content = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+
+
+def shard(first: str = "model-00001-of-00002.safetensors", keep: bool = True) -> Callable[[Path], None]:
+    """Write the weights into two files, as transformers does with large models."""
+
+    def split(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").unlink()
+        names = sorted(weights)
+        second = "model-00002-of-00002.safetensors"
+        parts = {first: names[::2], second: names[1::2]}
+        index = {"metadata": {}, "weight_map": {name: file for file, own in parts.items() for name in own}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        for file, own in parts.items():
+            if keep or file == second:
+                save_file({name: weights[name] for name in own}, folder / file, {"format": "pt"})
+
+    return split
 
 
 def drop(name: str) -> Callable[[Path], None]:
@@ -85,6 +104,15 @@ FAULTS = {
     "weights cut off": (cut_off, "its model.safetensors is damaged or cut off"),
     "weights of zeros": (write("model.safetensors", bytes(4000)), "its model.safetensors is damaged"),
     "weights of Git": (write("model.safetensors", b"version https://git-lfs"), "is damaged or cut off"),
+    "weights in a file elsewhere": (
+        shard("../model.safetensors"),
+        "names other files than those of its weig",
+    ),
+    "a file of the weights missing": (shard(keep=False), "it has no model-00001-of-00002.safetensors"),
+    "an index of nothing": (
+        lambda folder: (drop("model.safetensors")(folder), set_json("model.safetensors.index.json")(folder)),
+        "its model.safetensors.index.json is damaged",
+    ),
     "weights not numbers": (
         set_weights(lambda own: own | {"classifier.bias": torch.full((2,), torch.nan)}),
         "not all of its weights are numbers: classifier.bias",
@@ -237,3 +265,15 @@ def test_training_refuses_a_pickled_encoder(encoder_folder, tmp_path):
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         new_classifier(str(tmp_path / "encoder"), ["happy", "sad"])
     assert not Boom.mark.exists()
+
+
+def test_weights_in_two_files_are_those_of_one(encoder_folder, tmp_path):
+    model, extractor, _ = new_classifier(encoder_folder, ["happy", "sad"])
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        model.save_pretrained(folder)
+        extractor.save_pretrained(folder)
+    shard()(tmp_path / "two")
+    sound = np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    one, two = (EmotionClassifier.from_pretrained(tmp_path / name) for name in ("one", "two"))
+    np.testing.assert_array_equal(one.logits([sound]), two.logits([sound]))
+    assert digest_weights(tmp_path / "two") != digest_weights(tmp_path / "one")
