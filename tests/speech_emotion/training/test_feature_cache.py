@@ -176,15 +176,17 @@ def test_the_positional_convolution_is_replaced_only_where_it_reads_no_sound(enc
         torch.testing.assert_close(table(hidden), convolution(hidden))
 
 
+# The state of a small, untrained encoder disturbs the scores more than that of a real one.
+@pytest.mark.parametrize(("speech_units", "tolerance"), [(None, 0.05), ([62, 63], 0.1)])
 def test_a_pooling_layer_written_into_a_stock_model_computes_the_same_logits(
-    small_dataset, tmp_path, monkeypatch
+    speech_units, tolerance, small_dataset, tmp_path, monkeypatch
 ):
     rows = open_dataset(str(small_dataset))["train"]
     config = Wav2Vec2Config(
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=64,
+        intermediate_size=80,
         do_stable_layer_norm=True,
         feat_extract_norm="layer",
         conv_dim=(16,) * 3,
@@ -193,12 +195,20 @@ def test_a_pooling_layer_written_into_a_stock_model_computes_the_same_logits(
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
         num_labels=8,
+        speech_units=speech_units,
     )
     torch.manual_seed(0)
     model = Wav2Vec2ForSequenceClassification(config).eval()
+    measuring = model.wav2vec2.encoder.layers[-1].feed_forward
+    with torch.no_grad():  # as after `distill.py`: loud units, some unused, the network writes nothing
+        measuring.intermediate_dense.weight.normal_()
+        measuring.intermediate_dense.weight[64:] = 0.0
+        measuring.output_dense.weight.zero_()
+        measuring.output_dense.bias.zero_()
     extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
     monkeypatch.setattr(PoolingLayer, "HIDDEN", 48)
     upper = PoolingLayer(model).eval()
+    assert upper.width == 32 + 64
     with torch.no_grad():
         for parameter in upper.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -212,12 +222,13 @@ def test_a_pooling_layer_written_into_a_stock_model_computes_the_same_logits(
     upper.write_back()
     model.save_pretrained(tmp_path / "model")
     loaded = AutoModelForAudioClassification.from_pretrained(tmp_path / "model")
-    inputs = extract(extractor, [read_clip(row) for row in rows])
+    inputs = extract(extractor, [read_clip(row) for row in rows])  # padded to the longest
     with torch.inference_mode():
         found = loaded(**inputs).logits
     assert expected.std() > 0.3
-    assert (found - expected).abs().max() < 0.05
-    assert upper.width == 32
+    assert (found - expected).abs().max() < tolerance
+    # Only what the layer wrote has changed: the cache of the finished model is the same.
+    assert FeatureCache(PoolingLayer(loaded), extractor, 5.0, tmp_path).folder == cache.folder
     with pytest.raises(ValueError, match="normalise first, not this hubert"):
         PoolingLayer(HubertForSequenceClassification(HubertConfig(num_hidden_layers=1, hidden_size=48)))
 
