@@ -41,7 +41,15 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.audio.silence import MIN_SPEECH_SECONDS
 from speech_emotion.dataset import crop, open_dataset, read_clip
 from speech_emotion.evaluation.metrics import EmotionMetric
-from speech_emotion.inference.backends import ExportError, TorchBackend, name_inputs, probe, run_onnx
+from speech_emotion.inference.backends import (
+    POOLED,
+    ExportError,
+    TorchBackend,
+    name_inputs,
+    probe,
+    run_onnx,
+    tap_pooled,
+)
 from speech_emotion.machine import describe_machine
 from speech_emotion.models.folder import EXPORTS, SETTINGS, digest_weights
 from speech_emotion.models.loading import WINDOW_SECONDS, load_classifier
@@ -109,7 +117,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
         shrink_weights(float32)
         parity = {}
         for file in (each for each in (int8, float32) if each.exists()):
-            logits = run_onnx(onnxruntime.InferenceSession(file), extractor, clips)
+            [logits] = run_onnx(onnxruntime.InferenceSession(file), extractor, clips, ["logits"])
             name = str(file.relative_to(aside))
             try:
                 parity[name] = check_parity(name, logits, expected, truth)
@@ -156,8 +164,9 @@ def takes_mask(model: PreTrainedModel, extractor: FeatureExtractionMixin) -> boo
 def write_float32(model: PreTrainedModel, file: Path, masked: bool) -> None:
     """Write the network as it is.
 
-    `input_values`, [clips, samples], become `logits`, [clips, classes]. Their `attention_mask` is 1 for sound
-    and 0 for padding; without it there is one clip.
+    `input_values`, [clips, samples], become `logits`, [clips, classes], and of a model with a pooling layer
+    `pooled`, [clips, width], for a reference head. Their `attention_mask` is 1 for sound and 0 for padding;
+    without it there is one clip.
     """
     if model.config.model_type in FAMILIES:
         streamline(model)
@@ -167,12 +176,13 @@ def write_float32(model: PreTrainedModel, file: Path, masked: bool) -> None:
         axes[0] = torch.export.Dim("clips")
         waves = torch.zeros(2, SAMPLE_RATE)  # one alone would be taken for a fixed number
         inputs = {"input_values": waves, "attention_mask": torch.ones_like(waves, dtype=torch.int64)}
+    pools = getattr(model.config, "pooling_layer", False)
     torch.onnx.export(
-        Logits(model).eval(),
+        Outputs(model, pools).eval(),
         tuple(inputs.values()),
         file,
         input_names=list(inputs),
-        output_names=["logits"],
+        output_names=["logits", POOLED] if pools else ["logits"],
         dynamic_shapes=(axes,) * len(inputs),
         external_data=False,
         verbose=False,
@@ -233,16 +243,22 @@ def as_steps(values: np.ndarray) -> tuple[np.ndarray, int, float] | None:
     return numbers.astype(np.uint8), zero, step
 
 
-class Logits(nn.Module):
-    """A classifier that gives its logits alone."""
+class Outputs(nn.Module):
+    """A classifier that returns its logits alone, or with what its last layer pools."""
 
-    def __init__(self, model: PreTrainedModel):
+    def __init__(self, model: PreTrainedModel, pools: bool):
         super().__init__()
-        self.model = model
+        self.model, self.pools = model, pools
 
-    def forward(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Compute logits, [clips, classes], of waveforms and their mask, [clips, samples]."""
-        return self.model(input_values, attention_mask=attention_mask).logits
+    def forward(
+        self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Compute logits, [clips, classes], and pooled states, [clips, width], of [clips, samples]."""
+        if not self.pools:
+            return self.model(input_values, attention_mask=attention_mask).logits
+        with tap_pooled(self.model) as pooled:
+            logits = self.model(input_values, attention_mask=attention_mask).logits
+        return logits, pooled.pop()
 
 
 def streamline(model: PreTrainedModel) -> None:
@@ -346,7 +362,8 @@ def write_int8(float32: Path, int8: Path, extractor: FeatureExtractionMixin, cli
     """
 
     def run(file: Path) -> np.ndarray:
-        return run_onnx(onnxruntime.InferenceSession(file), extractor, clips)
+        [logits] = run_onnx(onnxruntime.InferenceSession(file), extractor, clips, ["logits"])
+        return logits
 
     def quantise(products: list[str]) -> None:
         quantize_dynamic(
@@ -425,6 +442,6 @@ def check_parity(file: str, logits: np.ndarray, expected: np.ndarray, truth: np.
 def sign(file: Path, checkpoint: str, extractor: FeatureExtractionMixin) -> None:
     """Write into an export what it was made of, and what it answers, for whoever loads it to check."""
     model = onnx.load(file)
-    answer = run_onnx(onnxruntime.InferenceSession(file), extractor, [probe()])
+    [answer] = run_onnx(onnxruntime.InferenceSession(file), extractor, [probe()], ["logits"])
     onnx.helper.set_model_props(model, {"checkpoint": checkpoint, "probe": json.dumps(answer.tolist())})
     onnx.save(model, file)

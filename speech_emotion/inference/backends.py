@@ -21,10 +21,12 @@ from speech_emotion.models.folder import EXPORTS, OPTIONAL_SETTINGS, SETTINGS, d
 from speech_emotion.models.untrusted import check_rate
 
 if TYPE_CHECKING:
+    import torch
     from transformers import FeatureExtractionMixin, PreTrainedModel
 
 logger = logging.getLogger(__name__)
 BATCH_SIZE = 8  # windows that PyTorch runs at once
+POOLED = "pooled"  # the output of an export that a reference head reads
 # How far an export's logits may lie from those it gave where it was made. Processors round alike to a few
 # thousandths; one without the instructions for int8 products cuts off sums, and is far off.
 TOLERANCE = 0.05
@@ -46,6 +48,9 @@ class Engine(Protocol):
 
     def run(self, windows: list[np.ndarray]) -> np.ndarray:
         """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz."""
+
+    def run_pooled(self, windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute logits, and what the last layer's attention pools: float32, shape [windows, width]."""
 
 
 class WaveformExtractor:
@@ -84,6 +89,14 @@ class TorchBackend:
         with torch.inference_mode():
             return self._run(windows)
 
+    def run_pooled(self, windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """As in `Engine`; one window at a time."""
+        import torch
+
+        with torch.inference_mode(), tap_pooled(self.model) as pooled:
+            logits = np.concatenate([self._run([window]) for window in windows])
+        return logits, np.concatenate([each.float().cpu().numpy() for each in pooled])
+
     def _run(self, windows: list[np.ndarray]) -> np.ndarray:
         from speech_emotion.models.loading import extract
 
@@ -95,6 +108,21 @@ class TorchBackend:
             inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
             logits[batch] = self.model(**inputs).logits.float().cpu().numpy()
         return logits
+
+
+@contextmanager
+def tap_pooled(model: "PreTrainedModel") -> "Iterator[list[torch.Tensor]]":
+    """Collect what the attention of a wav2vec2's last layer pools, [clips, width], each time the model runs.
+
+    Such attention gives every frame the same (`training.feature_cache.PoolingLayer`).
+    """
+    pooled = []
+    output = model.base_model.encoder.layers[-1].attention.out_proj
+    hook = output.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0][:, 0]))
+    try:
+        yield pooled
+    finally:
+        hook.remove()
 
 
 class OnnxBackend:
@@ -137,7 +165,8 @@ class OnnxBackend:
             facts = self.session.get_modelmeta().custom_metadata_map
             if facts.get("checkpoint") != digest_weights(folder):
                 raise ExportError(f"{file.name} was made of another checkpoint: export it again.")
-            logits = run_onnx(self.session, extractor, [probe(), np.tile(probe(), 2)])  # warms up
+            warm_up = [probe(), np.tile(probe(), 2)]
+            [logits] = run_onnx(self.session, extractor, warm_up, ["logits"])
             if logits.shape != (2, classes) or not np.isfinite(logits).all():
                 raise ExportError(f"{file.name} does not give a number for each of {classes} classes.")
             off = np.abs(logits[:1] - json.loads(facts["probe"])).max()
@@ -154,27 +183,41 @@ class OnnxBackend:
         Raises:
             ExportError: it fails, takes too long, or gives no numbers for these windows.
         """
+        [logits] = self._run(windows, ["logits"])
+        return logits
+
+    def run_pooled(self, windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """As in `Engine`.
+
+        Raises:
+            ExportError: likewise, or it has no such output.
+        """
+        logits, pooled = self._run(windows, ["logits", POOLED])
+        return logits, pooled
+
+    def _run(self, windows: list[np.ndarray], outputs: list[str]) -> list[np.ndarray]:
         try:
-            logits = run_onnx(self.session, self.extractor, windows)
+            results = run_onnx(self.session, self.extractor, windows, outputs)
         except Exception as error:
             raise ExportError(f"{self.name} failed: {error}") from error
-        if not np.isfinite(logits).all():
+        if not all(np.isfinite(each).all() for each in results):
             raise ExportError(f"{self.name} gave no numbers.")
-        return logits
+        return results
 
 
 def run_onnx(
     session: onnxruntime.InferenceSession,
     extractor: "FeatureExtractionMixin | WaveformExtractor",
     windows: list[np.ndarray],
-) -> np.ndarray:
-    """Compute logits, float32 of shape [windows, classes], of float32 waveforms at 16 kHz, one by one."""
-    logits = []
+    outputs: list[str],
+) -> list[np.ndarray]:
+    """Compute these outputs, float32 of shape [windows, ...], of float32 waveforms at 16 kHz, one by one."""
+    results = []
     for window in windows:
         values = extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="np")["input_values"]
         with limit_time() as options:
-            logits += session.run(["logits"], name_inputs(session, values), options)
-    return np.concatenate(logits)
+            results.append(session.run(outputs, name_inputs(session, values), options))
+    return [np.concatenate(each) for each in zip(*results, strict=True)]
 
 
 def name_inputs(session: onnxruntime.InferenceSession, values: np.ndarray) -> dict[str, np.ndarray]:
