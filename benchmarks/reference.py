@@ -25,10 +25,10 @@ from speech_emotion.dataset import open_dataset
 from speech_emotion.evaluation.calibration import fit_temperature
 from speech_emotion.inference.reference import ReferenceHead
 from speech_emotion.machine import describe_machine
-from speech_emotion.training.feature_cache import AS_IT_LIES
+from speech_emotion.training.feature_cache import VOICE
 from speech_emotion.training.reference import (
+    PooledCache,
     draw_reference,
-    open_cache,
     read_vectors,
     train_head,
     training_rows,
@@ -49,16 +49,16 @@ SEED = 0
 
 def predict(folder: Path, data: str, cache_dir: Path) -> dict:
     """Train the head of a model folder, and return its test clips' logits in every condition."""
-    cache = open_cache(folder, cache_dir)
+    cached = PooledCache(folder, cache_dir)
     rows, labels = training_rows(folder, data)
-    weights = train_head(read_vectors(cache, rows), len(labels))
+    weights = train_head(read_vectors(cached, rows), len(labels))
     with np.load(folder / "predictions.npz") as kept:
-        own = dict(zip(kept["sha256"].tolist(), kept["as_it_lies"], strict=True))
+        own = dict(zip(kept["sha256"].tolist(), kept["voice"], strict=True))
     splits = open_dataset(data)
     everything = concatenate_datasets([splits[name] for name in ("train", "validation", "test")])
     wanted = [index for index, sha256 in enumerate(everything["sha256"][:]) if sha256 in own]
-    rows = cache.select(everything.select(wanted), [AS_IT_LIES])
-    vectors = read_vectors(cache, rows, [AS_IT_LIES])
+    rows = cached.cache.select(everything.select(wanted), [VOICE])
+    vectors = read_vectors(cached, rows, [VOICE])
     head = ReferenceHead(weights, share=1.0, temperature=1.0, threshold=0.0)
     pooled = np.concatenate(vectors.clips)
     base = np.stack([own[sha256] for sha256 in rows["sha256"]])

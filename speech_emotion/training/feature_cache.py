@@ -296,6 +296,23 @@ class PoolingLayer(UpperLayers):
         features = features + state[:, : -self.RESERVED] / self.FEATURE_SCALE
         return nn.functional.pad(features, (0, self.RESERVED))
 
+    @torch.no_grad()
+    def read_pooled(self, model: PreTrainedModel, vectors: torch.Tensor) -> torch.Tensor:
+        """Compute what a finished model's last layer pools, from its clips' cached vectors.
+
+        Args:
+            model: trained on this cache, as `write_back` left it.
+            vectors: shape [clips, width].
+
+        Returns:
+            Shape [clips, state], as `backends.tap_pooled` collects it from clips.
+        """
+        *_, measuring, pooling = model.base_model.encoder.layers
+        state, units = vectors.split([self.config.hidden_size, len(self.units)], dim=1)
+        output = measuring.feed_forward.output_dense
+        features = nn.functional.linear(units, output.weight[:, self.units], output.bias)
+        return pooling.attention.v_proj(pooling.layer_norm(state + features))
+
     def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute the means over speech of a state and of its features, shape [clips, 1, width]."""
         [model] = self.whole

@@ -34,6 +34,7 @@ def describe_training(recipe: Recipe, args: Arguments, protocol: str | None, spl
         "leaks_speakers": bool(shared_speakers(splits)),
         "speakers": sorted(set(rows["speaker"])),
         "seed": args.seed,
+        "bf16": args.bf16,
         "epochs": args.num_train_epochs,
         "refit": recipe.refit,
         "calibration_folds": recipe.calibration_folds,

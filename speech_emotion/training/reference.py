@@ -11,7 +11,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +23,9 @@ from torch import nn
 from speech_emotion.dataset import open_dataset
 from speech_emotion.inference.reference import SETTINGS, ReferenceHead
 from speech_emotion.machine import describe_machine
-from speech_emotion.models.loading import load_classifier, window_seconds
+from speech_emotion.models.loading import load_classifier, new_classifier, window_seconds
 from speech_emotion.training.augmentation import mix_up
-from speech_emotion.training.feature_cache import AS_IT_LIES, AUGMENTED, FeatureCache, PoolingLayer
+from speech_emotion.training.feature_cache import AS_IT_LIES, AUGMENTED, VOICE, FeatureCache, PoolingLayer
 from speech_emotion.training.sampling import balance
 
 HIDDEN = 256
@@ -37,6 +37,7 @@ SMOOTHING = 0.1
 MOST_CLIPS = 32  # of a reference
 PLAIN_SHARES = (1.0, 0.8, 0.5, None)  # of a reference's clips that are plain; None: as the speaker has them
 PLAIN = ("neutral", "calm")
+TRAINING_VIEWS = (VOICE, AS_IT_LIES, f"{AUGMENTED}1")
 
 
 class Vectors(NamedTuple):
@@ -57,30 +58,43 @@ class Vectors(NamedTuple):
     weights: np.ndarray
 
 
-def open_cache(folder: Path, cache_dir: Path) -> FeatureCache:
-    """Open the cached vectors that a model folder's lower layers compute."""
-    model, extractor = load_classifier(folder)
-    return FeatureCache(PoolingLayer(model), extractor, window_seconds(model), cache_dir)
-
-
-def read_vectors(cache: FeatureCache, rows: Dataset, views: Iterable[str] | None = None) -> Vectors:
-    """Return the cached vectors of rows; rows without any are left out.
+class PooledCache:
+    """What a model's last layer pools of the clips in the cache that it was trained on.
 
     Args:
-        cache: of `open_cache`.
-        rows: labelled rows of the dataset.
-        views: names of views; None: the clip as it lies and its first augmented view.
+        folder: the model, with its report.
+        cache_dir: as of `train.py`.
     """
-    views = [AS_IT_LIES, f"{AUGMENTED}1"] if views is None else list(views)
-    rows = cache.select(rows, views)
+
+    def __init__(self, folder: Path, cache_dir: Path):
+        training = json.loads((folder / "report.json").read_text())["training"]
+        self.model, _ = load_classifier(folder)
+        labels = [self.model.config.id2label[index] for index in range(self.model.config.num_labels)]
+        base, extractor, _ = new_classifier(training["base"], labels)
+        self.cache = FeatureCache(
+            PoolingLayer(base), extractor, window_seconds(base), cache_dir, training["bf16"]
+        )
+
+    def get(self, sha256: str, views: Sequence[str]) -> np.ndarray:
+        """Return what is pooled of a clip's views that the cache has: float32, shape [views, width]."""
+        kept = [self.cache.get(sha256, view)[0] for view in views if (sha256, view) in self.cache.pieces]
+        vectors = torch.from_numpy(np.stack(kept).astype(np.float32))
+        return self.cache.upper.read_pooled(self.model, vectors).numpy()
+
+
+def read_vectors(pooled: PooledCache, rows: Dataset, views: Sequence[str] = TRAINING_VIEWS) -> Vectors:
+    """Return the vectors of rows; rows without any are left out.
+
+    Args:
+        pooled: of the model.
+        rows: labelled rows of the dataset.
+        views: names of views.
+    """
+    rows = pooled.cache.select(rows, views)
     names = np.array(rows.features["emotion"].names)
     labels = np.array(rows["emotion"][:])
-    clips = [
-        np.stack([cache.get(sha256, view)[0] for view in views if (sha256, view) in cache.pieces])
-        for sha256 in rows["sha256"]
-    ]
     return Vectors(
-        [own.astype(np.float32) for own in clips],
+        [pooled.get(sha256, views) for sha256 in rows["sha256"]],
         labels,
         np.isin(names[labels], PLAIN),
         np.array(rows["speaker"][:]),
@@ -190,7 +204,7 @@ def main() -> None:
     args = parser.parse_args()
     chosen = json.loads(args.settings.read_text())["settings"]
     rows, labels = training_rows(args.folder, args.data)
-    weights = train_head(read_vectors(open_cache(args.folder, args.cache_dir), rows), len(labels))
+    weights = train_head(read_vectors(PooledCache(args.folder, args.cache_dir), rows), len(labels))
     head = ReferenceHead(weights, chosen["share"], chosen["temperature"], chosen["threshold"])
     about = {"command": shlex.join(["python", *sys.orig_argv[1:]]), "measured_on": describe_machine()}
     head.save(args.folder, about)
