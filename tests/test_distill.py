@@ -27,7 +27,7 @@ def teacher_folder(tmp_path_factory):
     torch.manual_seed(0)
     config = WhisperConfig(
         vocab_size=8, num_mel_bins=16, d_model=16, init_std=0.3,
-        encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=32,
+        encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=64,
         decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32,
         pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
     )  # fmt: skip
@@ -80,19 +80,40 @@ def order(student, teacher):
 @torch.no_grad()
 def test_layers_are_copied_exactly(student, teacher, order):
     hidden = torch.randn(2, 30, 16)
-    for mine, theirs in zip(student.encoder.layers, teacher.layers[:2], strict=True):
-        expected = theirs(hidden, None)[..., order]
-        torch.testing.assert_close(mine(hidden[..., order]), expected, rtol=0, atol=1e-5)
+    first, last = student.encoder.layers
+    expected = teacher.layers[0](hidden, None)[..., order]
+    torch.testing.assert_close(first(hidden[..., order]), expected, rtol=0, atol=1e-5)
+    theirs = teacher.layers[1]  # of the last, attention alone
+    attended = hidden + theirs.self_attn(theirs.self_attn_layer_norm(hidden), None)[0]
+    torch.testing.assert_close(last(hidden[..., order]), attended[..., order], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_last_layer_measures_each_frame(student, report):
+    network, seen = student.encoder.layers[-1].feed_forward, []
+    hook = network.output_dense.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    states = student(torch.randn(1, 16_000)).last_hidden_state
+    hook.remove()
+    [units] = seen
+    plus, minus = units[..., :16], units[..., 16:32]
+    torch.testing.assert_close(plus - minus, 2 * states, rtol=0, atol=1e-4)
+    assert ((plus + minus) - (2 * states).abs()).abs().max() < 0.4  # nearly a rectifier
+    first, second = student.config.speech_units
+    assert (first, second) == (32, 33)
+    score = units[..., first] - units[..., second]
+    assert score.min() > -0.1
+    assert score.max() < 6.1
+    assert report["speech_frames_found"] > 0.7
 
 
 @pytest.mark.parametrize("frames", [1, 100, 300])
 @torch.no_grad()
 def test_positional_convolution_gives_the_table(student, teacher, order, frames):
-    samples = 1040 + 320 * (frames - 1)
+    samples = 1040 + 640 * (frames - 1)
     features = student.feature_extractor(torch.randn(1, samples)).transpose(1, 2)
     added = student.encoder.pos_conv_embed(student.feature_projection(features)[0])[0]
-    # the student's first frame is the teacher's third; from frame 256 on the position stays
-    table = teacher.embed_positions.weight[2 + torch.arange(frames).clamp(max=256)][:, order]
+    # the student's first frame is the teacher's third, its second the fifth; from frame 128 on the position stays
+    table = teacher.embed_positions.weight[2 + 2 * torch.arange(frames).clamp(max=128)][:, order]
     torch.testing.assert_close(added - POSITION_OFFSET, table, rtol=0, atol=1e-4)
 
 

@@ -66,7 +66,7 @@ class TeacherEncoder:
         self.config, self.encoder = model.config, model.encoder.eval().to(device)
         self.encoder.layers = self.encoder.layers[:layers]
         for parameter in self.encoder.layers[-1].fc2.parameters():  # a classifier replaces this network
-            parameter.zero_()
+            torch.nn.init.zeros_(parameter)
         self.extractor = WhisperFeatureExtractor.from_pretrained(name)
 
     def stem(self, waves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
