@@ -1,8 +1,9 @@
 """Rewrite the first layers of a Whisper encoder as a small wav2vec2 model that takes the raw waveform.
 
-    python distill.py --teacher openai/whisper-base.en --data data/emotion --output outputs/distilled
+    python distill.py --teacher openai/whisper-small --data data/emotion --output outputs/distilled
 
-The result is a folder with a stock `Wav2Vec2Model`, which `train.py --model outputs/distilled` starts from.
+The result is a folder with a stock `Wav2Vec2Model` that takes every second frame of Whisper's.
+`train.py --model outputs/distilled --pooling_layer` starts from it.
 It takes minutes, because nothing is trained by gradient descent: every part of the teacher has a counterpart
 in a wav2vec2 model whose layers normalise first ("stable layer norm").
 
@@ -10,8 +11,10 @@ in a wav2vec2 model whose layers normalise first ("stable layer norm").
                     that GELU rectifies them); conv layer 1 sums bins to mel bands and compares each band with
                     thresholds 10 dB apart: the logarithm is a weighted sum of its outputs.
 2. Whisper's stem   conv layers 2 and 3 and the projection, by ridge regression on the teacher's activations.
-3. layers           the same shapes, copied weight for weight; channels in another order, see 4.
-4. positions        the positional convolution. A quarter of Whisper's channels hardly vary after the stem:
+3. layers           the same shapes, copied weight for weight; channels in another order, see 5.
+4. the last layer    its attention is copied; its feed-forward network measures each frame instead of changing
+                    it, see `speech_emotion.training.distillation_features`.
+5. positions        the positional convolution. A quarter of Whisper's channels hardly vary after the stem:
                     the student holds them constant, one in each group of four, and a one-sided kernel whose
                     running sum is the teacher's table turns that constant into the position.
 
@@ -101,14 +104,14 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
-    parser.add_argument("--teacher", default="openai/whisper-base.en", help="Whisper's hub id or folder")
+    parser.add_argument("--teacher", default="openai/whisper-small", help="Whisper's hub id or folder")
     parser.add_argument("--output", type=Path, default=Path("outputs/distilled"), help="the student's folder")
     parser.add_argument(
         "--without", nargs="*", default=[], metavar="CORPUS",
         help="corpora to leave out, so that classifiers can be tested on any of their speakers",
     )  # fmt: skip
     parser.add_argument(
-        "--layers", type=int, default=3, help="layers of the teacher to keep (default: %(default)s)"
+        "--layers", type=int, default=5, help="layers of the teacher to keep (default: %(default)s)"
     )
     parser.add_argument("--batches", type=int, default=40, help="batches to fit on (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the crops (default: %(default)s)")

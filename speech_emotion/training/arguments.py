@@ -73,8 +73,8 @@ class Recipe:
     pooling_layer: bool = field(
         default=False,
         metadata={
-            "help": "freeze all layers but the last, and train that one anew as a mean over frames and a "
-            "hidden layer behind it; needs --cached_views"
+            "help": "freeze the encoder and add a layer: a mean over frames with speech, and a hidden layer "
+            "behind it; needs --cached_views"
         },
     )
     cached_views: list[str] = field(
