@@ -1,11 +1,12 @@
-"""Measure a recipe on corpora that its trainings left out, and choose how sure it may be.
+"""Measure a recipe on corpora and speakers that its trainings left out, and choose how sure it may be.
 
-    python -m speech_emotion.evaluation.elsewhere outputs/left_out --plain outputs/folds/fold-1 \
-        --output benchmarks/results/left_out.json --calibration outputs/calibration.npz
+    python -m speech_emotion.evaluation.elsewhere outputs/left_out --folds outputs/folds \
+        --output benchmarks/results/elsewhere.json --calibration outputs/calibration.npz
 
-What a visitor sends is a recording of a kind that no training had. So the temperature and the threshold of
-"sure" come from trainings that left whole corpora out (`train.py --protocol leave_out:... --validate false`),
-every corpus counting alike. A corpus's own calibration error is that of the temperature of all others.
+What a visitor sends is a recording of a kind that no training had. So the threshold of "sure" comes from
+trainings that left whole corpora out (`train.py --protocol leave_out:... --validate false`). The temperature
+comes from these and, in equal parts, from trainings that left speakers out (`--protocol fold:...`): every
+corpus counts alike. A corpus's own calibration error is that of the temperature of all others.
 """
 
 import argparse
@@ -28,8 +29,9 @@ PLAIN = ("neutral", "calm")  # labels that are no false alarm on plain talk
 CLIPS = 480  # of a corpus that count when the temperature is fitted: as many as the smallest has
 MOST_FALSE_ALARMS = 0.04  # share of plain clips that may be sure of another label; the bar is 0.05
 LEAST_ACCURACY = 0.70  # of the sure answers on corpora left out; the bar is 0.65
-TALK = "meld"  # whose plain clips count false alarms
+TALK = "meld"  # which no training heard, and whose plain clips count false alarms
 SEED = 0
+PREDICTIONS = "predictions.npz"  # in a model folder, as `train.py --validate false` writes it
 
 
 class Clips(NamedTuple):
@@ -61,6 +63,7 @@ def read_predictions(file: Path, facts: dict[str, dict]) -> Clips:
     with np.load(file) as kept:
         own = [facts[sha256] for sha256 in kept["sha256"].tolist()]
         rows = {name: np.array([fact[name] for fact in own]) for name in ("corpus", "emotion", "fold")}
+        rows["sha256"] = kept["sha256"]
         return Clips(kept["voice"], kept["labels"], rows)
 
 
@@ -120,64 +123,90 @@ def choose_threshold(
     return 1.0
 
 
-def measure(left_out: list[Path], plain: Path, data: str) -> tuple[dict, np.ndarray, np.ndarray]:
+def read_corpora(folders: list[Path], facts: dict[str, dict]) -> dict[str, Clips]:
+    """Return the predicted clips of several trainings by their corpus."""
+    parts: dict[str, list[Clips]] = {}
+    for folder in folders:
+        clips = read_predictions(folder / PREDICTIONS, facts)
+        for name in np.unique(clips.rows["corpus"]).tolist():
+            parts.setdefault(name, []).append(clips.keep(clips.rows["corpus"] == name))
+    return {name: join(own) for name, own in parts.items()}
+
+
+def join(parts: list[Clips]) -> Clips:
+    """Join clips of several trainings; one that several tested counts once."""
+    rows = {name: np.concatenate([own.rows[name] for own in parts]) for name in parts[0].rows}
+    _, first = np.unique(rows["sha256"], return_index=True)
+    logits, labels = (np.concatenate([getattr(own, name) for own in parts]) for name in ("logits", "labels"))
+    return Clips(logits, labels, rows).keep(np.sort(first))
+
+
+def error(own: Clips, temperature: float) -> float:
+    """Return the expected calibration error at a temperature."""
+    return expected_calibration_error(reliability(own.logits / temperature, own.labels))
+
+
+def uar(own: Clips) -> float:
+    """Return the mean recall of the emotions that the clips have, all labels offered."""
+    recalls = recall_score(own.labels, own.logits.argmax(1), average=None, labels=np.unique(own.labels))
+    return float(recalls.mean())
+
+
+def measure(left_out: list[Path], folds: list[Path], data: str) -> tuple[dict, np.ndarray, np.ndarray]:
     """Measure every corpus that was left out, and choose temperature and threshold.
 
     Args:
         left_out: model folders of trainings that left corpora out.
-        plain: model folder of a training that never heard MELD, with predictions of it.
+        folds: model folders of trainings that left speakers out, none of which heard MELD.
         data: the dataset.
 
     Returns:
         What is written down, and logits and labels of the clips that chose the temperature.
     """
     facts, labels = read_facts(data)
-    corpora = {}
-    for folder in left_out:
-        clips = read_predictions(folder / "predictions.npz", facts)
-        for name in np.unique(clips.rows["corpus"]):
-            corpora[str(name)] = clips.keep(clips.rows["corpus"] == name)
-    talk = read_predictions(plain / "predictions.npz", facts)
-    talk = talk.keep((talk.rows["corpus"] == TALK) & (talk.rows["emotion"] == "neutral"))
+    corpora, heard = read_corpora(left_out, facts), read_corpora(folds, facts)
+    talk = heard.pop(TALK)
+    talk = talk.keep(talk.rows["emotion"] == "neutral")
     halves = {half: talk.keep(talk.rows["fold"] == half) for half in (1, 2)}
 
-    logits, truth = draw(list(corpora.values()))
+    logits, truth = draw([*corpora.values(), *heard.values()])
     temperature = fit_temperature(logits, truth)
     plain_clips = {"MELD, half 1 of its roles": halves[1]}
     if "emospeech_in" in corpora:
         own = corpora["emospeech_in"]
         plain_clips["EmoSpeech-IN left out"] = own.keep(own.rows["emotion"] == "neutral")
     threshold = choose_threshold(list(corpora.values()), list(plain_clips.values()), temperature, labels)
-    report = {
-        "temperature": temperature,
-        "threshold": threshold,
-        "mean_uar": None,
-        "corpora": {},
-        "false_alarms": {
-            f"{name} (chose the threshold)": false_alarms(own, temperature, threshold, labels)
-            for name, own in plain_clips.items()
-        }
-        | {"MELD, half 2 of its roles": false_alarms(halves[2], temperature, threshold, labels)},
-    }
+    report = {"temperature": temperature, "threshold": threshold, "corpora": {}, "speakers": {}}
+    report["false_alarms"] = {
+        f"{name} (chose the threshold)": false_alarms(own, temperature, threshold, labels)
+        for name, own in plain_clips.items()
+    } | {"MELD, half 2 of its roles": false_alarms(halves[2], temperature, threshold, labels)}
     for name, own in corpora.items():
-        others = [each for other, each in corpora.items() if other != name]
+        others = [each for group in (corpora, heard) for other, each in group.items() if other != name]
         fitted = fit_temperature(*draw(others))
         spoken = own.keep(own.rows["emotion"] != "calm") if name == "ravdess" else own
         report["corpora"][name] = {
             "clips": len(spoken.labels),
-            "uar": float(
-                recall_score(
-                    spoken.labels, spoken.logits.argmax(1), average=None, labels=np.unique(spoken.labels)
-                ).mean()
-            ),
+            "uar": uar(spoken),
             "temperature_of_others": fitted,
-            "ece": expected_calibration_error(reliability(spoken.logits / fitted, spoken.labels)),
+            "ece": error(spoken, fitted),
             **sure_answers(spoken, temperature, threshold),
         }
+    for name, own in heard.items():
+        scores = {"clips": len(own.labels), "uar": uar(own), "ece": error(own, temperature)}
+        report["speakers"][name] = scores | sure_answers(own, temperature, threshold)
     figures = report["corpora"].values()
     report["mean_uar"] = float(np.mean([own["uar"] for own in figures]))
     report["mean_ece"] = float(np.mean([own["ece"] for own in figures]))
+    report["ece_of_speakers"] = error(join(list(heard.values())), temperature)
     return report, logits, truth
+
+
+def add_calibration(summary: Path, ece: float, parts: dict[str, dict]) -> None:
+    """Write calibration errors into a summary of `train.py`."""
+    found = json.loads(summary.read_text())
+    found["calibration"] = {"ece": ece, "folds": {name: own["ece"] for name, own in parts.items()}}
+    atomic_write(summary, json.dumps(found, indent=1) + "\n")
 
 
 def main() -> None:
@@ -186,19 +215,29 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="folder of model folders that left corpora out")
-    parser.add_argument("--plain", type=Path, required=True, help="model folder with predictions of MELD")
+    parser.add_argument("--folds", type=Path, required=True, help="folder of those that left speakers out")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
     parser.add_argument("--calibration", type=Path, help="file for train.py --calibrate_on")
+    parser.add_argument(
+        "--summaries", type=Path, nargs=2, metavar=("LEFT_OUT", "FOLDS"),
+        help="summaries of both by train.py, into which the calibration errors are written",
+    )  # fmt: skip
     args = parser.parse_args()
-    folders = sorted(file.parent for file in args.folder.glob("*/predictions.npz"))
-    if not folders:
-        raise SystemExit(f"{args.folder} has no model folder with predictions.npz.")
-    report, logits, labels = measure(folders, args.plain, args.data)
+    folders = {}
+    for each in (args.folder, args.folds):
+        folders[each] = sorted(file.parent for file in each.glob(f"*/{PREDICTIONS}"))
+        if not folders[each]:
+            raise SystemExit(f"{each} has no model folder with {PREDICTIONS}.")
+    report, logits, labels = measure(folders[args.folder], folders[args.folds], args.data)
     about = {"command": shlex.join(["python", *sys.orig_argv[1:]]), "measured_on": describe_machine()}
     atomic_write(args.output, json.dumps(report | about, indent=1) + "\n")
     if args.calibration:
         np.savez(args.calibration, voice=logits, labels=labels, threshold=report["threshold"])
+    if args.summaries:
+        left_out, folds = args.summaries
+        add_calibration(left_out, report["mean_ece"], report["corpora"])
+        add_calibration(folds, report["ece_of_speakers"], report["speakers"])
     print(json.dumps(report, indent=1))
 
 

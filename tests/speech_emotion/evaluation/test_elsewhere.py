@@ -40,24 +40,32 @@ def test_the_threshold_is_the_lowest_at_which_both_bars_hold():
     assert choose_threshold([bold], [plain], 1.0, LABELS) == 1.0  # too few sure answers are right anywhere
 
 
-def test_corpora_left_out_are_measured_from_their_predictions(small_dataset, tmp_path, monkeypatch, capsys):
-    dataset = open_dataset(str(small_dataset))
-    rows = dataset["train"]
-    names = rows.features["emotion"].names
+def test_corpora_and_speakers_left_out_are_measured(small_dataset, tmp_path, monkeypatch, capsys):
+    rows = open_dataset(str(small_dataset))["train"]
+    names, corpora = rows.features["emotion"].names, rows["corpus"][:]
     rng = np.random.default_rng(0)
-    for folder in ("left_out/one", "left_out/two", "plain"):
+    for folder in ("left_out/one", "left_out/two", "folds/fold-1", "folds/fold-2"):
         (tmp_path / folder).mkdir(parents=True)
         labels = np.array(rows["emotion"])
         logits = 2 * np.eye(len(names))[labels] + rng.normal(size=(len(labels), len(names)))
         np.savez(tmp_path / folder / "predictions.npz", sha256=rows["sha256"][:], labels=labels, voice=logits)
-    monkeypatch.setattr(elsewhere, "TALK", rows["corpus"][0])
-    command = ["elsewhere", str(tmp_path / "left_out"), "--plain", str(tmp_path / "plain")]
-    command += ["--data", str(small_dataset), "--output", str(tmp_path / "out.json")]
-    monkeypatch.setattr("sys.argv", [*command, "--calibration", str(tmp_path / "calibration.npz")])
+    monkeypatch.setattr(elsewhere, "TALK", corpora[0])
+    summaries = [tmp_path / "left_out.json", tmp_path / "folds.json"]
+    for file in summaries:
+        file.write_text('{"clips": 7}')
+    command = ["elsewhere", tmp_path / "left_out", "--folds", tmp_path / "folds", "--data", small_dataset]
+    command += ["--output", tmp_path / "out.json", "--calibration", tmp_path / "calibration.npz"]
+    monkeypatch.setattr("sys.argv", [*map(str, command), "--summaries", *map(str, summaries)])
     elsewhere.main()
     report = json.loads((tmp_path / "out.json").read_text())
-    assert set(report["corpora"]) == set(rows["corpus"])
+    assert set(report["corpora"]) == set(corpora)
+    assert set(report["speakers"]) == set(corpora) - {corpora[0]}
+    counts = {name: own["clips"] for name, own in report["speakers"].items()}
+    assert counts == {name: corpora.count(name) for name in counts}  # tested twice, counted once
     assert report["mean_uar"] == pytest.approx(np.mean([own["uar"] for own in report["corpora"].values()]))
     with np.load(tmp_path / "calibration.npz") as kept:
         assert kept["voice"].shape[1] == len(names)
         assert float(kept["threshold"]) == report["threshold"]
+    left_out, folds = (json.loads(file.read_text()) for file in summaries)
+    assert (left_out["clips"], left_out["calibration"]["ece"]) == (7, report["mean_ece"])
+    assert folds["calibration"]["ece"] == report["ece_of_speakers"]
