@@ -49,7 +49,7 @@ from speech_emotion.training.calibration import (
     predict_held_out,
     predict_test,
     read_held_out,
-    read_threshold,
+    read_thresholds,
     report_predictions,
     save_calibrated,
     temperatures,
@@ -170,7 +170,8 @@ def train(
             (fresh / "report.json").write_text(json.dumps(report, indent=1) + "\n")
             return report
         splits = DatasetDict(splits | {"test": cap_corpora(splits["test"], recipe.test_clips, args.seed)})
-        quick, threshold = recipe.summary is not None, read_threshold(recipe.calibrate_on)
+        quick = recipe.summary is not None
+        threshold = read_thresholds(recipe.calibrate_on, splits["test"].features["emotion"].names)
         report = evaluate_folder(fresh, splits, training, quick, threshold=threshold)
     print_report(report)
     print(f"Saved to {folder}")

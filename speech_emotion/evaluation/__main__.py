@@ -36,6 +36,9 @@ def main() -> None:
         help="confidence from which on the model is sure, as JSON: a number, or one for each label (default: "
         "chosen on validation clips)",
     )
+    parser.add_argument(
+        "--elsewhere", type=Path, help="figures of speech_emotion.evaluation.elsewhere, which has thresholds"
+    )
     args = parser.parse_args()
     restore(args.folder)
     before = args.folder / "report.json"
@@ -46,7 +49,9 @@ def main() -> None:
         dataset = open_dataset(args.data)
         with atomic_directory(args.folder, "report.json") as fresh:
             shutil.copytree(args.folder, fresh, dirs_exist_ok=True)
-            report = evaluate_folder(fresh, dataset, training, args.quick, args.comparisons, args.threshold)
+            report = evaluate_folder(
+                fresh, dataset, training, args.quick, args.comparisons, args.threshold, args.elsewhere
+            )
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     except OSError as error:

@@ -13,6 +13,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ CLIPS = 480  # of a corpus that count when the temperature is fitted: as many as
 MOST_FALSE_ALARMS = 0.04  # share of plain clips that may be sure of another label; the bar is 0.05
 LEAST_ACCURACY = 0.70  # of the sure answers on corpora left out; the bar is 0.65
 TALK = "meld"  # which no training heard, and whose plain clips count false alarms
+GRID = np.arange(0.2, 1.0, 0.02)  # of thresholds that are tried
 SEED = 0
 PREDICTIONS = "predictions.npz"  # in a model folder, as `train.py --validate false` writes it
 
@@ -80,7 +82,7 @@ def read_facts(data: str) -> tuple[dict[str, dict], list[str]]:
     return facts, labels
 
 
-def draw(corpora: list[Clips]) -> tuple[np.ndarray, np.ndarray]:
+def draw(corpora: Collection[Clips]) -> tuple[np.ndarray, np.ndarray]:
     """Return logits and labels in which every corpus has as many clips."""
     rng = np.random.default_rng(SEED)
     drawn = [rng.permutation(len(own.labels))[:CLIPS] for own in corpora]
@@ -88,19 +90,41 @@ def draw(corpora: list[Clips]) -> tuple[np.ndarray, np.ndarray]:
     return logits, np.concatenate([own.labels[picked] for own, picked in zip(corpora, drawn, strict=True)])
 
 
-def false_alarms(plain: Clips, temperature: float, threshold: float, labels: list[str]) -> float:
+class Answers(NamedTuple):
+    """What a temperature makes of clips.
+
+    Attributes:
+        labels: indices of the answers, shape [clips].
+        confidence: of each answer, shape [clips].
+        right: whether it is, shape [clips].
+        strong: whether it is another emotion than a plain one, shape [clips].
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+    strong: np.ndarray
+
+    def sure(self, thresholds: np.ndarray) -> np.ndarray:
+        """Return whether each answer reaches the threshold of its label; `thresholds` of shape [classes]."""
+        return self.confidence >= thresholds[self.labels]
+
+
+def answer(logits: np.ndarray, truth: np.ndarray, temperature: float, labels: list[str]) -> Answers:
+    """Return the answers to clips, from logits of shape [clips, classes]."""
+    shares = softmax(logits.astype(float) / temperature, axis=1)
+    found = shares.argmax(1)
+    return Answers(found, shares.max(1), found == truth, ~np.isin(np.array(labels)[found], PLAIN))
+
+
+def false_alarms(plain: Answers, thresholds: np.ndarray) -> float:
     """Return the share of plain clips that are sure of anything but a plain label; 0 without any clip."""
-    if not len(plain.labels):
-        return 0.0
-    shares = softmax(plain.logits.astype(float) / temperature, axis=1)
-    strong = ~np.isin(np.array(labels)[shares.argmax(1)], PLAIN)
-    return float((strong & (shares.max(1) >= threshold)).mean())
+    return float((plain.strong & plain.sure(thresholds)).mean()) if plain.labels.size else 0.0
 
 
-def sure_answers(own: Clips, temperature: float, threshold: float) -> dict[str, float | None]:
+def sure_answers(own: Answers, thresholds: np.ndarray) -> dict[str, float | None]:
     """Return the shares of sure answers, of right ones among them, and of right answers that are sure."""
-    shares = softmax(own.logits.astype(float) / temperature, axis=1)
-    sure, right = shares.max(1) >= threshold, shares.argmax(1) == own.labels
+    sure, right = own.sure(thresholds), own.right
     return {
         "sure": float(sure.mean()),
         "right_of_sure": float(right[sure].mean()) if sure.any() else None,
@@ -108,19 +132,36 @@ def sure_answers(own: Clips, temperature: float, threshold: float) -> dict[str, 
     }
 
 
-def choose_threshold(
-    corpora: list[Clips], plain: list[Clips], temperature: float, labels: list[str]
-) -> float:
-    """Choose the lowest confidence at which both bars hold on all clips that may choose it."""
-    logits, truth = draw(corpora)
-    shares = softmax(logits.astype(float) / temperature, axis=1)
-    right = shares.argmax(1) == truth
-    for threshold in np.arange(0.2, 1.0, 0.005):
-        sure = shares.max(1) >= threshold
-        alarms = max(false_alarms(own, temperature, threshold, labels) for own in plain)
-        if alarms <= MOST_FALSE_ALARMS and sure.any() and right[sure].mean() >= LEAST_ACCURACY:
-            return float(threshold.round(3))
-    return 1.0
+def choose_thresholds(
+    elsewhere: Answers, plain: list[Answers], known: Answers, labels: list[str]
+) -> np.ndarray:
+    """Choose the confidence of "sure" for plain labels, and for all others.
+
+    Of the pairs at which both bars hold, it is the one that leaves most right answers sure. Where there is
+    none, nothing is sure.
+
+    Args:
+        elsewhere: answers to clips of corpora left out, of which `LEAST_ACCURACY` must be right.
+        plain: answers to several sets of plain clips, of each of which `MOST_FALSE_ALARMS` may be sure.
+        known: answers to clips of known corpora by speakers left out, whose right answers count.
+        labels: class names.
+
+    Returns:
+        Thresholds, shape [classes].
+    """
+    is_plain = np.isin(labels, PLAIN)
+    best, found = -1.0, np.full(len(labels), 1.01)
+    for strong in GRID:
+        alarms = np.where(is_plain, 1.01, strong)
+        if max(false_alarms(own, alarms) for own in plain) > MOST_FALSE_ALARMS:
+            continue
+        for calm in GRID:
+            thresholds = np.where(is_plain, calm, strong)
+            accuracy = sure_answers(elsewhere, thresholds)["right_of_sure"]
+            kept = sure_answers(known, thresholds)["sure_of_right"] or 0.0
+            if accuracy is not None and accuracy >= LEAST_ACCURACY and kept > best:
+                best, found = kept, thresholds
+    return found.round(2)
 
 
 def read_corpora(folders: list[Path], facts: dict[str, dict]) -> dict[str, Clips]:
@@ -171,16 +212,28 @@ def measure(left_out: list[Path], folds: list[Path], data: str) -> tuple[dict, n
 
     logits, truth = draw([*corpora.values(), *heard.values()])
     temperature = fit_temperature(logits, truth)
-    plain_clips = {"MELD, half 1 of its roles": halves[1]}
+
+    def of(clips: Clips) -> Answers:
+        return answer(clips.logits, clips.labels, temperature, labels)
+
+    plain = {"MELD, half 1 of its roles": of(halves[1])}
     if "emospeech_in" in corpora:
         own = corpora["emospeech_in"]
-        plain_clips["EmoSpeech-IN left out"] = own.keep(own.rows["emotion"] == "neutral")
-    threshold = choose_threshold(list(corpora.values()), list(plain_clips.values()), temperature, labels)
-    report = {"temperature": temperature, "threshold": threshold, "corpora": {}, "speakers": {}}
-    report["false_alarms"] = {
-        f"{name} (chose the threshold)": false_alarms(own, temperature, threshold, labels)
-        for name, own in plain_clips.items()
-    } | {"MELD, half 2 of its roles": false_alarms(halves[2], temperature, threshold, labels)}
+        plain["EmoSpeech-IN left out"] = of(own.keep(own.rows["emotion"] == "neutral"))
+    left_out, known = (answer(*draw(group.values()), temperature, labels) for group in (corpora, heard))
+    thresholds = choose_thresholds(left_out, list(plain.values()), known, labels)
+    report = {
+        "temperature": temperature,
+        "thresholds": dict(zip(labels, thresholds.tolist(), strict=True)),
+        "left_out": sure_answers(left_out, thresholds),
+        "speakers_left_out": sure_answers(known, thresholds),
+        "false_alarms": {
+            f"{name} (chose the thresholds)": false_alarms(own, thresholds) for name, own in plain.items()
+        }
+        | {"MELD, half 2 of its roles": false_alarms(of(halves[2]), thresholds)},
+        "corpora": {},
+        "speakers": {},
+    }
     for name, own in corpora.items():
         others = [each for group in (corpora, heard) for other, each in group.items() if other != name]
         fitted = fit_temperature(*draw(others))
@@ -190,11 +243,11 @@ def measure(left_out: list[Path], folds: list[Path], data: str) -> tuple[dict, n
             "uar": uar(spoken),
             "temperature_of_others": fitted,
             "ece": error(spoken, fitted),
-            **sure_answers(spoken, temperature, threshold),
+            **sure_answers(of(spoken), thresholds),
         }
     for name, own in heard.items():
         scores = {"clips": len(own.labels), "uar": uar(own), "ece": error(own, temperature)}
-        report["speakers"][name] = scores | sure_answers(own, temperature, threshold)
+        report["speakers"][name] = scores | sure_answers(of(own), thresholds)
     figures = report["corpora"].values()
     report["mean_uar"] = float(np.mean([own["uar"] for own in figures]))
     report["mean_ece"] = float(np.mean([own["ece"] for own in figures]))
@@ -233,7 +286,7 @@ def main() -> None:
     about = {"command": shlex.join(["python", *sys.orig_argv[1:]]), "measured_on": describe_machine()}
     atomic_write(args.output, json.dumps(report | about, indent=1) + "\n")
     if args.calibration:
-        np.savez(args.calibration, voice=logits, labels=labels, threshold=report["threshold"])
+        np.savez(args.calibration, voice=logits, labels=labels, **report["thresholds"])
     if args.summaries:
         left_out, folds = args.summaries
         add_calibration(left_out, report["mean_ece"], report["corpora"])

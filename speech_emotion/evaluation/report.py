@@ -33,6 +33,9 @@ from speech_emotion.machine import describe_machine
 from speech_emotion.models.folder import REPORT_VERSION, ServedReport, Threshold
 from speech_emotion.models.loading import load_classifier
 
+# Figures of `elsewhere` that a report repeats.
+ELSEWHERE = ("left_out", "speakers_left_out", "false_alarms", "mean_uar", "mean_ece", "command")
+
 
 class Report(ServedReport):
     """The content of `report.json`.
@@ -59,6 +62,7 @@ class Report(ServedReport):
         majority_class: scores of always answering the most common `label` of the training split.
         selective: see `selective.measure_threshold`.
         false_alarm: see `selective.measure_false_alarm`.
+        sure_elsewhere: what chose the thresholds, see `elsewhere.measure`; None where validation clips did.
         robustness: see `robustness.measure_robustness`; None in a quick report, as the next three.
         surroundings: see `robustness.measure_surroundings`.
         short_clips: see `robustness.measure_short_clips`.
@@ -85,6 +89,7 @@ class Report(ServedReport):
     majority_class: dict
     selective: dict
     false_alarm: dict | None
+    sure_elsewhere: dict | None
     robustness: dict[str, dict] | None
     surroundings: dict[str, dict] | None
     short_clips: dict[str, dict] | None
@@ -100,6 +105,7 @@ def evaluate_folder(
     quick: bool = False,
     comparisons: Sequence[Path] = (),
     threshold: Threshold | None = None,
+    elsewhere: Path | None = None,
 ) -> Report:
     """Measure the model in a folder and write `report.json`, its pictures and `README.md` into it.
 
@@ -112,6 +118,7 @@ def evaluate_folder(
         comparisons: summaries to compare with, as `train.py --summary` writes them.
         threshold: confidence from which on the model is sure, for all labels or for each; chosen on
             validation clips by default.
+        elsewhere: figures of `evaluation.elsewhere`, whose thresholds are taken instead.
 
     Raises:
         ValueError: the dataset's labels are not the model's, or the model was trained on one of its test
@@ -128,6 +135,8 @@ def evaluate_folder(
     known = known if known.size else np.arange(len(rows))  # training had no clip of any test corpus
     logits = test.logits[known], truth[known]
     majority = Counter(dataset["train"]["emotion"]).most_common(1)[0][0]
+    chosen = json.loads(elsewhere.read_text()) if elsewhere else None
+    threshold = chosen["thresholds"] if chosen else threshold
     sure = measure_threshold(logits, validation[:2], threshold, classifier.labels)
     report = {
         "version": REPORT_VERSION,
@@ -148,6 +157,7 @@ def evaluate_folder(
         "calibration": measure_calibration(logits, validation[:2], training["temperature"]),
         **sure,
         "false_alarm": measure_false_alarm(*logits, classifier.labels, sure["threshold"]),
+        "sure_elsewhere": chosen and {name: chosen[name] for name in ELSEWHERE},
         **_measure_conditions(folder, classifier, rows, test, known, sure["threshold"], quick),
         "comparisons": read_comparisons(comparisons),
         "training": training,

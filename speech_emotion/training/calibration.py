@@ -87,13 +87,15 @@ def read_held_out(file: Path) -> Predictions:
         raise ArgumentsError(f"{file} has no clips of trainings that left corpora out.") from error
 
 
-def read_threshold(files: Sequence[Path]) -> float | None:
-    """Return the highest threshold that the files state; None where they state none."""
-    found = []
+def read_thresholds(files: Sequence[Path], labels: Sequence[str]) -> dict[str, float] | None:
+    """Return the highest threshold that the files state for each label; None where they state none."""
+    found: dict[str, float] = {}
     for file in files:
         with np.load(file) as kept:
-            found += [float(kept["threshold"])] if "threshold" in kept else []
-    return max(found, default=None)
+            found |= {
+                label: max(float(kept[label]), found.get(label, 0.0)) for label in labels if label in kept
+            }
+    return found or None
 
 
 def report_predictions(
