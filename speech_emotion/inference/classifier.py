@@ -169,11 +169,10 @@ class EmotionClassifier:
         Raises:
             ModelError: as of `predict`.
         """
-        logits = self.logits(clips)
-        if reference is not None and clips:
-            pooled = self.pooled_states(clips)
-            logits = self.require_head(reference).logits(logits, pooled, reference.vector)
-        return softmax(logits.astype(float))
+        if reference is None or not clips:
+            return softmax(self.logits(clips).astype(float))
+        head = self.require_head(reference)
+        return softmax(head.logits(*self._logits_and_pooled(clips), reference.vector).astype(float))
 
     def classify_again(self, table: np.ndarray, pooled: np.ndarray) -> np.ndarray:
         """Classify the clips of one speaker with each other as the reference.
@@ -236,34 +235,15 @@ class EmotionClassifier:
         return Reference(vector, len(clips), sum(clip.size for clip in clips) / SAMPLE_RATE)
 
     def pooled_states(self, clips: list[np.ndarray]) -> np.ndarray:
-        """Compute the mean over time of the normalised states below the network's last layer.
-
-        The checkpoint computes them, in PyTorch: exports have no such output.
+        """Compute what the last layer's attention pools of clips, for a reference head.
 
         Args:
-            clips: as in `classify_segments`.
+            clips: as in `classify_segments`, one or more.
 
         Returns:
-            float32, shape [clips, width].
+            float32, shape [clips, width]. A clip longer than `window_seconds` gets the mean of its windows.
         """
-        import torch
-
-        from speech_emotion.models.loading import extract
-
-        pooled = []
-        with torch.inference_mode():
-            for clip in clips:
-                windows = cut_windows(clip, self.window_seconds)
-                states = []
-                for window in windows:
-                    inputs = {
-                        name: each.to(self.model.device)
-                        for name, each in extract(self.extractor, [window]).items()
-                    }
-                    hidden = self.model.base_model(**inputs, output_hidden_states=True).hidden_states[-2]
-                    states.append(torch.nn.functional.layer_norm(hidden, hidden.shape[-1:])[0].mean(0).cpu())
-                pooled.append(torch.stack(states).mean(0).numpy())
-        return np.stack(pooled)
+        return self._logits_and_pooled(clips)[1]
 
     def answer_segments(
         self, starts: list[float], clips: list[np.ndarray], reference: Reference | None = None
@@ -341,24 +321,36 @@ class EmotionClassifier:
         """
         if not clips:
             return np.empty((0, len(self.labels)), np.float32)
-        windows = [
-            (owner, window)
-            for owner, clip in enumerate(clips)
-            for window in cut_windows(clip, self.window_seconds)
-        ]
-        owners = [owner for owner, _ in windows]
-        logits, count = np.zeros((len(clips), len(self.labels)), np.float32), np.bincount(owners)
-        np.add.at(logits, owners, self._run([window for _, window in windows]))
-        return logits / count[:, None].astype(np.float32)
+        owners, windows = self._cut(clips)
+        return mean_by_owner(self._run("run", windows), owners)
 
-    def _run(self, windows: list[np.ndarray]) -> np.ndarray:
-        """Run the engine; where an export fails, PyTorch runs the checkpoint from then on."""
+    def _logits_and_pooled(self, clips: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the logits and the pooled states of clips in one run."""
+        owners, windows = self._cut(clips)
+        logits, pooled = self._run("run_pooled", windows)
+        return mean_by_owner(logits, owners), mean_by_owner(pooled, owners)
+
+    def _cut(self, clips: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Cut clips into windows; the index of each window's clip comes first."""
+        cut = [cut_windows(clip, self.window_seconds) for clip in clips]
+        owners = np.repeat(np.arange(len(clips)), [len(own) for own in cut])
+        return owners, [window for own in cut for window in own]
+
+    def _run(self, method: str, windows: list[np.ndarray]) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Run a method of the engine; where an export fails, PyTorch runs the checkpoint from then on."""
         try:
-            return self.engine.run(windows)
+            return getattr(self.engine, method)(windows)
         except ExportError as error:
             logger.warning("%s", error)
             self.engine = TorchBackend(self.model, self.extractor)
-            return self.engine.run(windows)
+            return getattr(self.engine, method)(windows)
+
+
+def mean_by_owner(values: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Average the rows of each owner: float32, shape [owners, width]."""
+    sums = np.zeros((owners[-1] + 1, values.shape[1]), np.float32)
+    np.add.at(sums, owners, values)
+    return sums / np.bincount(owners)[:, None].astype(np.float32)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
