@@ -35,7 +35,7 @@ from transformers.utils import CONFIG_NAME
 
 from speech_emotion.atomic import atomic_directory, check_place, format_os_error
 from speech_emotion.audio.decoding import AudioError
-from speech_emotion.dataset import DatasetError
+from speech_emotion.dataset import DatasetError, cap_corpora
 from speech_emotion.evaluation.predict import HELD_OUT
 from speech_emotion.evaluation.report import evaluate_folder, print_report
 from speech_emotion.hub import PublishError, publish_folder
@@ -57,7 +57,6 @@ from speech_emotion.training.calibration import (
 from speech_emotion.training.errors import CheckpointError, TrainingError
 from speech_emotion.training.fitting import fit, keep_last_epoch
 from speech_emotion.training.record import describe_training, save_summary
-from speech_emotion.training.sampling import cap_corpora
 from speech_emotion.training.splitting import calibration_groups, load_dataset, split_dataset
 
 RESUME = "The same command with --resume_from_checkpoint true resumes from the latest complete checkpoint."

@@ -126,3 +126,13 @@ def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:
     size = int(seconds * SAMPLE_RATE)
     start = np.random.randint(max(audio.size - size, 0) + 1) if at_random else 0
     return audio[start : start + size]
+
+
+def cap_corpora(rows: Dataset, most: int | None, seed: int) -> Dataset:
+    """Keep at most this many clips of each corpus, drawn at random; None keeps all."""
+    if most is None:
+        return rows
+    corpora = np.array(rows["corpus"][:])
+    draw = np.random.default_rng(seed).permutation(len(corpora))
+    kept = [draw[corpora[draw] == corpus][:most] for corpus in np.unique(corpora)]
+    return rows.select(np.sort(np.concatenate(kept)))

@@ -11,7 +11,8 @@ import shutil
 from pathlib import Path
 
 from speech_emotion.atomic import atomic_directory, format_os_error, restore
-from speech_emotion.dataset import open_dataset
+from speech_emotion.dataset import cap_corpora, open_dataset
+from speech_emotion.evaluation.predict import SEED
 from speech_emotion.evaluation.report import evaluate_folder, print_report
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--elsewhere", type=Path, help="figures of speech_emotion.evaluation.elsewhere, which has thresholds"
     )
+    parser.add_argument("--test_clips", type=int, help="of each corpus at most, drawn at random")
     args = parser.parse_args()
     restore(args.folder)
     before = args.folder / "report.json"
@@ -47,6 +49,7 @@ def main() -> None:
     try:
         training = json.loads(before.read_text())["training"]
         dataset = open_dataset(args.data)
+        dataset["test"] = cap_corpora(dataset["test"], args.test_clips, SEED)
         with atomic_directory(args.folder, "report.json") as fresh:
             shutil.copytree(args.folder, fresh, dirs_exist_ok=True)
             report = evaluate_folder(

@@ -20,7 +20,7 @@ SNRS_DB = (20, 10, 0)
 SURROUNDING_SECONDS = 6.0  # of noise around a clip, half of it before
 SURROUNDING_SNRS_DB = (30, 20, 10)  # of the clip over the noise around it
 SHORT_SECONDS = (0.3, 0.5, 1.0)  # of a single word
-MOST_CLIPS = 400  # drawn from a larger test split, so that all conditions take minutes on two cores
+MOST_CLIPS = 200  # drawn from a larger test split, so that all conditions take minutes on two cores
 
 Change = Callable[[np.ndarray, int], np.ndarray]
 

@@ -75,11 +75,16 @@ class PooledCache:
             PoolingLayer(base), extractor, window_seconds(base), cache_dir, training["bf16"]
         )
 
-    def get(self, sha256: str, views: Sequence[str]) -> np.ndarray:
-        """Return what is pooled of a clip's views that the cache has: float32, shape [views, width]."""
-        kept = [self.cache.get(sha256, view)[0] for view in views if (sha256, view) in self.cache.pieces]
-        vectors = torch.from_numpy(np.stack(kept).astype(np.float32))
-        return self.cache.upper.read_pooled(self.model, vectors).numpy()
+    def get(self, sha256s: Sequence[str], views: Sequence[str]) -> list[np.ndarray]:
+        """Return what is pooled of each clip's views that the cache has: float32, shape [views, width]."""
+        pieces = self.cache.pieces
+        kept = [[view for view in views if (sha256, view) in pieces] for sha256 in sha256s]
+        vectors = [
+            self.cache.get(sha256, view) for sha256, own in zip(sha256s, kept, strict=True) for view in own
+        ]
+        vectors = torch.from_numpy(np.concatenate(vectors).astype(np.float32))
+        pooled = self.cache.upper.read_pooled(self.model, vectors).numpy()
+        return np.split(pooled, np.cumsum([len(own) for own in kept])[:-1])
 
 
 def read_vectors(pooled: PooledCache, rows: Dataset, views: Sequence[str] = TRAINING_VIEWS) -> Vectors:
@@ -94,7 +99,7 @@ def read_vectors(pooled: PooledCache, rows: Dataset, views: Sequence[str] = TRAI
     names = np.array(rows.features["emotion"].names)
     labels = np.array(rows["emotion"][:])
     return Vectors(
-        [pooled.get(sha256, views) for sha256 in rows["sha256"]],
+        pooled.get(rows["sha256"][:], views),
         labels,
         np.isin(names[labels], PLAIN),
         np.array(rows["speaker"][:]),

@@ -88,16 +88,6 @@ def balance(rows: Dataset) -> np.ndarray:
     return (weights / weights.mean()).to_numpy()
 
 
-def cap_corpora(rows: Dataset, most: int | None, seed: int) -> Dataset:
-    """Keep at most this many clips of each corpus, drawn at random; None keeps all."""
-    if most is None:
-        return rows
-    corpora = np.array(rows["corpus"][:])
-    draw = np.random.default_rng(seed).permutation(len(corpora))
-    kept = [draw[corpora[draw] == corpus][:most] for corpus in np.unique(corpora)]
-    return rows.select(np.sort(np.concatenate(kept)))
-
-
 def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
     """Keep at most this many clips of each speaker, drawn at random.
 
