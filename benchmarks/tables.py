@@ -55,7 +55,7 @@ FEWEST_CLIPS = 50
 # Result files of cross-validation, in the order of the table, and what was trained.
 SUMMARIES = {
     "wav2vec2_folds": "wav2vec2",
-    "frozen_distilled_folds": "its encoder frozen, logistic regression",
+    "frozen_distilled_folds": "Whisper base.en, three layers distilled and frozen, logistic regression",
     "frozen_whisper_folds": "Whisper base.en, three layers frozen, logistic regression",
     "cnn_folds": "spectrogram CNN",
     "egemaps_svm_folds": "eGeMAPS, support vector machine",
@@ -63,7 +63,6 @@ SUMMARIES = {
     "wav2vec2_left_out": "wav2vec2",
     "cnn_left_out": "spectrogram CNN",
     "wav2vec2_random_ravdess_speech": "wav2vec2",
-    "wav2vec2_random_speech": "wav2vec2",
     "wav2vec2_random_all": "wav2vec2",
     "cnn_random_all": "spectrogram CNN",
 }

@@ -17,6 +17,7 @@ from transformers import (
     HubertConfig,
     HubertForSequenceClassification,
     Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
     Wav2Vec2ForSequenceClassification,
 )
 
@@ -25,12 +26,15 @@ from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.dataset import open_dataset
 from speech_emotion.export.onnx import (
     LeanConv,
+    as_steps,
     check_parity,
     find_products,
     main,
     make_product,
     name_default,
+    shrink_weights,
     streamline,
+    write_float32,
 )
 from speech_emotion.inference import backends
 from speech_emotion.inference.backends import (
@@ -84,6 +88,49 @@ def test_an_export_answers_like_its_checkpoint_and_says_who_answered(folder):
     assert report["parity"][FLOAT32]["agreement"] == 1.0
     assert [path.name for path in folder.iterdir() if path.is_dir()] == ["onnx"]
     assert {path.name for path in (folder / "onnx").iterdir()} == {"model.onnx", "model_quantized.onnx"}
+
+
+def test_what_a_model_pools_is_an_output_of_its_export(small_dataset, tmp_path):
+    config = Wav2Vec2Config(**SIZES, do_stable_layer_norm=True, feat_extract_norm="layer", pooling_layer=True)
+    torch.manual_seed(0)
+    model = Wav2Vec2ForSequenceClassification(config).eval()
+    write_float32(model, tmp_path / "model.onnx", masked=True)
+    extractor = WaveformExtractor(do_normalize=True)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    logits, pooled = run_onnx(session, extractor, CLIPS, ["logits", "pooled"])
+    expected = TorchBackend(model, Wav2Vec2FeatureExtractor(return_attention_mask=True)).run_pooled(CLIPS)
+    np.testing.assert_allclose(logits, expected[0], atol=1e-4)
+    np.testing.assert_allclose(pooled, expected[1], atol=1e-4)
+    assert pooled.shape == (len(CLIPS), SIZES["hidden_size"])
+
+
+def test_a_matrix_of_256_steps_is_stored_in_8_bits_and_any_other_in_half_precision(tmp_path):
+    rng = np.random.default_rng(0)
+    steps = ((rng.integers(0, 256, (128, 128)) - 100) * 0.0123).astype(np.float32)
+    halved = steps.astype(np.float16).astype(np.float32)  # as a checkpoint in half precision has them
+    for values in (steps, halved, np.zeros((128, 128), np.float32), np.eye(128, dtype=np.float32) * -7):
+        numbers, zero, step = as_steps(values)
+        assert numbers.dtype == np.uint8
+        np.testing.assert_allclose((numbers - float(zero)) * step, values, rtol=2e-3)
+    other = rng.normal(size=(128, 128)).astype(np.float32)
+    assert as_steps(other) is None
+    assert as_steps(np.array([[0.0, 0.1, 0.25]], np.float32)) is None  # few levels, but no steps
+
+    make = onnx.helper
+    nodes = [make.make_node("MatMul", ["x", "a"], ["y"]), make.make_node("MatMul", ["y", "b"], ["z"])]
+    values = [onnx.numpy_helper.from_array(steps, "a"), onnx.numpy_helper.from_array(other, "b")]
+    ends = [make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 128]) for name in "xz"]
+    graph = make.make_graph(nodes, "two products", ends[:1], ends[1:], values)
+    onnx.save(
+        make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10), tmp_path / "m"
+    )
+    x = rng.normal(size=(1, 128)).astype(np.float32)
+    [before] = onnxruntime.InferenceSession(tmp_path / "m").run(None, {"x": x})
+    size = (tmp_path / "m").stat().st_size
+    shrink_weights(tmp_path / "m")
+    [after] = onnxruntime.InferenceSession(tmp_path / "m").run(None, {"x": x})
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=0.02)
+    assert (tmp_path / "m").stat().st_size < 0.4 * size
 
 
 def test_an_export_answers_without_torch_and_transformers(folder, tmp_path):
