@@ -129,7 +129,7 @@ def test_a_matrix_of_256_steps_is_stored_in_8_bits_and_any_other_in_half_precisi
     size = (tmp_path / "m").stat().st_size
     shrink_weights(tmp_path / "m")
     [after] = onnxruntime.InferenceSession(tmp_path / "m").run(None, {"x": x})
-    np.testing.assert_allclose(after, before, rtol=1e-3, atol=0.02)
+    np.testing.assert_allclose(after, before, rtol=1e-2, atol=0.1)  # of values up to 30
     assert (tmp_path / "m").stat().st_size < 0.4 * size
 
 
