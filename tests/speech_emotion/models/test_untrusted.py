@@ -13,7 +13,7 @@ from conftest import ROOT, peak_memory, reset_peak_memory
 from safetensors.torch import load_file, save_file
 
 from speech_emotion import EmotionClassifier
-from speech_emotion.models.folder import REPORT_VERSION, digest_weights, is_sure, load_report
+from speech_emotion.models.folder import NEVER, REPORT_VERSION, digest_weights, is_sure, load_report
 from speech_emotion.models.loading import ModelError, load_classifier, new_classifier
 
 HUGE = 10**12
@@ -201,7 +201,7 @@ def test_the_folder_is_accepted_before_it_is_changed(cnn_folder):
 def test_a_shipped_model_whose_settings_describe_a_huge_network_is_refused(tmp_path):
     shutil.copytree(ROOT / "models" / "wav2vec2", tmp_path / "model")
     set_json("config.json", num_hidden_layers=150, intermediate_size=900_000)(tmp_path / "model")
-    with pytest.raises(ModelError, match=r"describes 1\d\d,\d{3},\d{3},\d{3} weights"):
+    with pytest.raises(ModelError, match=r"describes \d{3},\d{3},\d{3},\d{3} weights"):
         load_classifier(tmp_path / "model")
 
 
@@ -244,7 +244,7 @@ def test_a_report_with_malformed_figures_is_ignored(report, cnn_folder, tmp_path
     shutil.copytree(cnn_folder, tmp_path / "model")
     (tmp_path / "model" / "report.json").write_text(json.dumps(report))
     assert load_report(str(tmp_path / "model")) is None
-    assert EmotionClassifier.from_pretrained(tmp_path / "model").threshold == 0.0
+    assert EmotionClassifier.from_pretrained(tmp_path / "model").threshold == NEVER
 
 
 def test_a_threshold_for_each_label_is_accepted(tmp_path):
