@@ -73,8 +73,6 @@ def _try(model: str) -> None:
             return
         try:
             loaded = EmotionClassifier.from_pretrained(MODELS[model])
-            if loaded.reference_head:
-                _ = loaded.model  # which hears a speaker's own voice; loading it takes seconds
             _loaded[model] = loaded
         except ModelError as error:
             _refused[model] = str(error)
