@@ -349,7 +349,7 @@ def test_a_disk_that_fills_meanwhile_is_told_as_such(monkeypatch, capsys):
 
     monkeypatch.setattr(gradio.Blocks, "preprocess_data", fail)
     with pytest.raises(gradio.Error, match=middleware.NO_ROOM):
-        asyncio.run(middleware.Page().preprocess_data())
+        asyncio.run(middleware.Page().preprocess_data(None, []))
 
 
 def test_other_pages_cannot_read_the_answers_and_no_header_is_missing(app):
