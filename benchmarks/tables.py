@@ -171,13 +171,19 @@ def quality() -> str:
 def report_uar(report: dict, group: str) -> str:
     """Return the UAR of a report's group; a dash where it has none."""
     own = report["groups"].get(group)
-    return percent(own and own["uar"])
+    return percent(own["uar"] if own and own["clips"] >= FEWEST_CLIPS else None)
 
 
 def summary_uars(summary: dict) -> list[str]:
     """Return the mean UAR over a summary's folds for each of the `columns`."""
     groups = summary["groups"]
-    return [percent(groups[group]["uar"]) if group in groups else NO_VALUE for group in columns()]
+    # Some were measured when a few samples were all that was there of a corpus.
+    counts = re.findall(r"(\d[\d,]*) (\w+)", summary["training"]["data"])
+    few = {corpus for clips, corpus in counts if int(clips.replace(",", "")) < FEWEST_CLIPS}
+    return [
+        percent(groups[group]["uar"] if group in groups and group.split()[0] not in few else None)
+        for group in columns()
+    ]
 
 
 def summaries() -> str:
