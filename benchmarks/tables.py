@@ -176,14 +176,19 @@ def report_uar(report: dict, group: str) -> str:
 
 def summary_uars(summary: dict) -> list[str]:
     """Return the mean UAR over a summary's folds for each of the `columns`."""
-    groups = summary["groups"]
-    # Some were measured when a few samples were all that was there of a corpus.
-    counts = re.findall(r"(\d[\d,]*) (\w+)", summary["training"]["data"])
-    few = {corpus for clips, corpus in counts if int(clips.replace(",", "")) < FEWEST_CLIPS}
     return [
-        percent(groups[group]["uar"] if group in groups and group.split()[0] not in few else None)
-        for group in columns()
+        percent(summary["groups"][group]["uar"] if is_tested(summary, group) else None) for group in columns()
     ]
+
+
+def is_tested(summary: dict, group: str) -> bool:
+    """Return whether a summary tested a group in earnest: some had a few sample clips of a corpus."""
+    if group not in summary["groups"]:
+        return False
+    counts = re.findall(r"(\d[\d,]*) (\w+)", summary.get("training", {}).get("data", ""))
+    few = {corpus for clips, corpus in counts if int(clips.replace(",", "")) < FEWEST_CLIPS}
+    folds = [name for name in summary["protocols"] if name.startswith("fold:")]
+    return group.split()[0] not in few and 2 * len(summary["groups"][group]["folds"]) > len(folds)
 
 
 def summaries() -> str:
