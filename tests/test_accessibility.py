@@ -98,7 +98,7 @@ def test_axe_finds_nothing_on_any_screen(browser, url, axe, recordings, theme, w
 
     page.locator("#upload-input").set_input_files(recordings["clip"])
     expect(page.locator("#answer .answer")).to_be_visible(timeout=60 * SECONDS)
-    page.locator("#answer summary").click()
+    page.locator("#answer .all summary").click()
     check(page, axe, "answer")
     page.get_by_role("button", name="Compare the models").click()
     expect(page.locator("#comparison .cost")).to_have_count(2, timeout=60 * SECONDS)
