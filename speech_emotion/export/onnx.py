@@ -187,6 +187,17 @@ def write_float32(model: PreTrainedModel, file: Path, masked: bool) -> None:
         external_data=False,
         verbose=False,
     )
+    forget_traces(file)
+
+
+def forget_traces(file: Path) -> None:
+    """Remove what the exporter says of the program that it ran in: paths and lines of every step."""
+    model = onnx.load(file)
+    graph = model.graph
+    for each in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        each.doc_string = ""
+        del each.metadata_props[:]
+    onnx.save(model, file)
 
 
 def shrink_weights(file: Path) -> None:
