@@ -18,6 +18,7 @@ from data_prep.checks import pack
 from data_prep.schema import features
 from speech_emotion.audio.decoding import load_audio, to_pcm
 from speech_emotion.dataset import open_dataset, read_clip
+from speech_emotion.labels import SCHEMES
 
 
 def test_the_dataset_has_the_columns_of_the_schema_and_no_speaker_twice(small_dataset):
@@ -27,7 +28,7 @@ def test_the_dataset_has_the_columns_of_the_schema_and_no_speaker_twice(small_da
     assert speakers["test"] == {"ravdess-01", "savee-DC"}
     assert speakers["validation"] == {"ravdess-02", "savee-JE"}
     assert not speakers["train"] & (speakers["test"] | speakers["validation"])
-    assert dataset["train"].features == features("core8")
+    assert dataset["train"].features == features(SCHEMES["core8"])
     assert set(dataset["test"]["fold"]) == {1}
 
 

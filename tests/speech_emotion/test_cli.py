@@ -39,7 +39,8 @@ def folder(tmp_path):
 
 def test_a_clip_gets_a_sentence_or_json(hear, cnn_folder, folder):
     expected = EmotionClassifier.from_pretrained(cnn_folder).predict(folder / "b.wav")
-    assert hear(folder / "b.wav") == f"b.wav: {expected.label} ({expected.confidence:.0%})\n"
+    unsure = "which is too little to be sure"  # nobody measured this model
+    assert hear(folder / "b.wav") == f"b.wav: {expected.label} ({expected.confidence:.0%}, {unsure})\n"
     answer = json.loads(hear(folder / "b.wav", "--json"))
     assert answer["label"] == expected.label
     assert answer["probabilities"] == pytest.approx(expected.probabilities)

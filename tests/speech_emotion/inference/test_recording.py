@@ -89,7 +89,7 @@ def test_sound_without_a_voice_has_no_vote(classifier):
     silent = classifier.predict(np.concatenate([pause(2), voice, pause(20)]))
     assert silent.probabilities == pytest.approx(plain.probabilities, abs=1e-6)
     assert noisy.seconds == pytest.approx(plain.seconds, abs=0.4)  # the detector lags a little
-    assert noisy.label == plain.label
+    assert noisy.probabilities == pytest.approx(plain.probabilities, abs=0.1)
 
 
 @pytest.mark.parametrize("seconds", [0.25, 0.3, 0.5])
