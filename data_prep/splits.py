@@ -242,9 +242,10 @@ def _by_speaker(rows: Sequence[Row], fold: int, seed: int, train_on: Collection[
             kept = _keep_dialogues(clips, [chosen[row.speaker] for row in clips], outside=ASIDE)
             splits |= dict(zip(clips, kept, strict=True))
         elif role == "random":
-            splits |= dict(
-                zip(clips, _draw(clips, seed, HELD_OUT_SHARE, HELD_OUT_SHARE, least=1), strict=True)
-            )
+            # Clips of nobody in particular are drawn; a speaker with a name stays in one split.
+            nameless = [row for row in clips if row.speaker == f"{row.corpus}-{UNKNOWN}"]
+            drawn = _draw(nameless, seed, HELD_OUT_SHARE, HELD_OUT_SHARE, least=1)
+            splits |= dict.fromkeys(clips, "train") | dict(zip(nameless, drawn, strict=True))
         else:
             splits |= dict.fromkeys(clips, role)
     return _keep_together(rows, [splits[row] for row in rows], roles)

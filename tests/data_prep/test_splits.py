@@ -108,6 +108,14 @@ def test_no_speaker_and_no_recording_is_in_two_splits(rows, protocol, seed):
     assert leaks_speakers(rows, splits) == bool(crossing(rows, splits, "speaker"))
 
 
+def test_a_speaker_with_a_name_stays_in_one_split_beside_clips_of_nobody_in_particular():
+    named = [Row("mine", "mine-ben", "male", "angry", f"ben {number}") for number in range(20)]
+    nameless = [Row("mine", "mine-unknown", None, "angry", f"unknown {number}") for number in range(20)]
+    splits = dict(zip(named + nameless, assign_splits(named + nameless), strict=True))
+    assert {splits[item] for item in named} == {"train"}
+    assert {splits[item] for item in nameless} == set(SPLITS)
+
+
 @settings(deadline=None)
 @given(populations(), st.integers(0, 100))
 def test_at_random_no_recording_is_in_two_splits(rows, seed):
