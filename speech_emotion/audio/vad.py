@@ -80,7 +80,9 @@ def detect_speech(audio: np.ndarray, sensitive: bool = False) -> list[slice]:
     Returns:
         The samples of each utterance with a margin, in order, none of them overlapping.
     """
-    if peak_dbfs(audio) < SILENCE_DBFS:  # hours of silence take few bytes, and should take little time
+    if (
+        not audio.size or peak_dbfs(audio) < SILENCE_DBFS
+    ):  # hours of silence take few bytes, and should take little time
         return []
     level = np.abs(audio)
     [heard] = np.nonzero(level > DIGITAL_SILENCE * level.max())

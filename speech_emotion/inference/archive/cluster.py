@@ -6,6 +6,7 @@ address.
 """
 
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from speech_emotion.inference.archive.answers import Answerer
 from speech_emotion.inference.archive.inputs import ArchiveError
 from speech_emotion.inference.archive.processes import BATCH, Answer
 from speech_emotion.inference.archive.tables import Rows
+
+CONNECT_SECONDS = 10.0  # until a cluster's head must have answered
 
 
 class Actor:
@@ -86,9 +89,12 @@ def connect(address: str):
         import ray.data
     except ImportError as error:
         raise ArchiveError("--ray needs Ray: pip install 'speech-emotion-recognition[cluster]'.") from error
+    host, _, port = address.rpartition(":")
     try:
+        if host and port.isdigit() and "/" not in host:  # Ray itself would wait for minutes, or for ever
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="WARNING")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise ArchiveError(f"The Ray cluster {address!r} cannot be reached: {reason}.") from error
     return ray

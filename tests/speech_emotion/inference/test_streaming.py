@@ -76,3 +76,9 @@ def test_with_self_what_was_said_before_the_pause_is_the_reference(folder_with_h
     assert plain.prediction.probabilities != compared.prediction.probabilities
     assert compared.own.clips == 1
     assert 1 < compared.own.seconds < 3
+
+
+def test_a_piece_too_short_for_a_single_sample_is_silence(classifier):
+    ear = StreamingClassifier()
+    ear.push(classifier, np.zeros(3, np.float32), 96_000)
+    assert ear.prediction is None
