@@ -230,11 +230,12 @@ def measurement(data: Path, model: Path) -> Work:
 
 
 def damage(path: Path, how: str) -> None:
-    """Damage a file: `lost`, `cut` in half, or with a bit in its middle `flipped`."""
+    """Damage a file: `lost`, `cut` in half, or with a bit in its middle `flipped`, or inside its first FLAC."""
     content = bytearray(path.read_bytes())
+    sound = content.find(b"fLaC")
     path.unlink()
     if how == "cut":
         path.write_bytes(content[: len(content) // 2])
     elif how == "flipped":
-        content[len(content) // 2] ^= 64
+        content[len(content) // 2 if sound < 0 else sound + 2000] ^= 64
         path.write_bytes(content)

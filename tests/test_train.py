@@ -218,6 +218,7 @@ def test_an_interrupted_epoch_resumes_with_the_same_result(encoder_folder, small
         *("--model", encoder_folder, "--data", small_dataset, "--mixup", 0.4, "--head_learning_rate", 0.01),
         *("--num_train_epochs", 2, "--per_device_train_batch_size", 2, "--logging_steps", 1),
         *("--save_strategy", "steps", "--save_steps", 2, "--eval_strategy", "steps", "--eval_steps", 2),
+        *("--save_total_limit", 9),  # so that the first checkpoint is still there
     ]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(*arguments, "--model_dir", whole / "model", "--output_dir", whole / "run", processes=2)

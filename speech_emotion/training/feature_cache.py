@@ -9,6 +9,7 @@ the time. Their parameters are the classifier's own, so what was trained is save
 import copy
 import hashlib
 import json
+import logging
 import math
 import os
 import uuid
@@ -37,6 +38,8 @@ from speech_emotion.models.loading import extract
 from speech_emotion.training import augmentation
 from speech_emotion.training.augmentation import augment
 from speech_emotion.training.inputs import seeded
+
+logger = logging.getLogger(__name__)
 
 FAMILIES = ("wav2vec2", "hubert")  # whose encoders are laid out alike
 
@@ -521,16 +524,22 @@ class FeatureCache:
         return rows if len(kept) == len(rows) else rows.select(kept)
 
     def _open_parts(self) -> None:
-        """Open the files that this or another run has finished since."""
+        """Open the files that this or another run has finished since; damaged ones are computed again."""
         for index in sorted(set(self.folder.glob("*.json")) - self.read):
-            entries = json.loads(index.read_text())
-            total = sum(count for *_, count in entries)
-            shape = (total, self.upper.width)
-            frames, start = np.memmap(index.with_suffix(".f16"), np.float16, "r", shape=shape), 0
+            self.read.add(index)
+            data = index.with_suffix(".f16")
+            try:
+                entries = json.loads(index.read_text())
+                shape = (sum(count for *_, count in entries), self.upper.width)
+                frames, start = np.memmap(data, np.float16, "r", shape=shape), 0
+                if data.stat().st_size != frames.nbytes:
+                    raise ValueError(f"{data.name} has another length")
+            except (OSError, ValueError) as error:
+                logger.warning("%s is damaged, so it is computed again: %s", data, error)
+                continue
             for sha256, view, count in entries:
                 self.pieces[sha256, view] = frames, start, count
                 start += count
-            self.read.add(index)
 
     @torch.no_grad()
     def _compute(self, rows: Dataset, items: Sequence[tuple[int, str]]) -> None:
