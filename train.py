@@ -36,7 +36,7 @@ from transformers.utils import CONFIG_NAME
 from speech_emotion.atomic import atomic_directory, check_place, format_os_error
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.dataset import DatasetError, cap_corpora
-from speech_emotion.evaluation.predict import HELD_OUT
+from speech_emotion.evaluation.predict import HELD_OUT, PREDICTIONS
 from speech_emotion.evaluation.report import evaluate_folder, print_report
 from speech_emotion.hub import PublishError, publish_folder
 from speech_emotion.machine import count_cores
@@ -44,7 +44,6 @@ from speech_emotion.models.loading import ModelError
 from speech_emotion.training import checkpoints
 from speech_emotion.training.arguments import Arguments, Recipe, parse_arguments
 from speech_emotion.training.calibration import (
-    PREDICTIONS,
     pool,
     predict_held_out,
     predict_test,

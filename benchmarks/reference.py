@@ -23,6 +23,7 @@ from sklearn.metrics import recall_score
 from speech_emotion.atomic import atomic_write
 from speech_emotion.dataset import open_dataset
 from speech_emotion.evaluation.calibration import fit_temperature
+from speech_emotion.evaluation.predict import PREDICTIONS
 from speech_emotion.inference.reference import ReferenceHead
 from speech_emotion.machine import describe_machine
 from speech_emotion.training.feature_cache import VOICE
@@ -52,7 +53,7 @@ def predict(folder: Path, data: str, cache_dir: Path) -> dict:
     cached = PooledCache(folder, cache_dir)
     rows, labels = training_rows(folder, data)
     weights = train_head(read_vectors(cached, rows), len(labels))
-    with np.load(folder / "predictions.npz") as kept:
+    with np.load(folder / PREDICTIONS) as kept:
         own = dict(zip(kept["sha256"].tolist(), kept["voice"], strict=True))
     splits = open_dataset(data)
     everything = concatenate_datasets([splits[name] for name in ("train", "validation", "test")])
@@ -150,7 +151,7 @@ def main() -> None:
     args = parser.parse_args()
     runs = {}
     for kind in ("left_out", "folds"):
-        folders = sorted(file.parent for file in getattr(args, kind).glob("*/predictions.npz"))
+        folders = sorted(file.parent for file in getattr(args, kind).glob(f"*/{PREDICTIONS}"))
         runs[kind] = []
         for folder in folders:
             runs[kind].append(predict(folder, args.data, args.cache_dir))

@@ -32,9 +32,11 @@ def says_little(report: dict) -> str:
     return "Nothing can be said about how good the model is: fewer than ten test clips of each emotion."
 
 
-def calibration_split(training: dict) -> str:
+def calibration_split(report: dict) -> str:
     """Return the name of the clips that a model's temperature and threshold were chosen on."""
-    return "held-out" if training.get("calibration_folds") else "validation"
+    if report.get("sure_elsewhere"):
+        return "left-out"
+    return "held-out" if report["training"].get("calibration_folds") else "validation"
 
 
 def fill_card(report: dict) -> str:
@@ -62,7 +64,7 @@ def fill_card(report: dict) -> str:
         languages=languages(report),
         leaks=leaks(report["training"]),
         says_little=says_little(report),
-        calibration_split=calibration_split(report["training"]),
+        calibration_split=calibration_split(report),
     )
 
 

@@ -25,16 +25,16 @@ from sklearn.metrics import recall_score
 from speech_emotion.atomic import atomic_write
 from speech_emotion.dataset import open_dataset
 from speech_emotion.evaluation.calibration import expected_calibration_error, fit_temperature, reliability
+from speech_emotion.evaluation.predict import PREDICTIONS
+from speech_emotion.evaluation.selective import PLAIN
 from speech_emotion.machine import describe_machine
 
-PLAIN = ("neutral", "calm")  # labels that are no false alarm on plain talk
 CLIPS = 480  # of a corpus that count when the temperature is fitted: as many as the smallest has
 MOST_FALSE_ALARMS = 0.045  # share of plain clips that may be sure of another label; the bar is 0.05
 LEAST_ACCURACY = 0.67  # of the sure answers on corpora left out; the bar is 0.65
 TALK = "meld"  # which no training heard, and whose plain clips count false alarms
 GRID = np.arange(0.2, 1.0, 0.02)  # of thresholds that are tried
 SEED = 0
-PREDICTIONS = "predictions.npz"  # in a model folder, as `train.py --validate false` writes it
 
 
 class Clips(NamedTuple):

@@ -16,7 +16,7 @@ def draw_pictures(folder: Path, report: dict) -> None:
     note = "speakers heard in training (leaking)" if leaks(report["training"]) else "speakers never heard"
     title = f"{report['model']}: {report['clips']:,} clips of {note}, % of each row"
     calibration, selective = report["calibration"], report["selective"]
-    tuned = calibration_split(report["training"])
+    tuned = calibration_split(report)
     figures = {
         "confusion_matrix": plot_confusion(np.array(report["confusion_matrix"]), report["labels"], title),
         "reliability": plot_reliability({tuned: calibration["validation"], "test": calibration}),

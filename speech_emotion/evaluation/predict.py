@@ -14,6 +14,7 @@ from speech_emotion.dataset import read_clip
 from speech_emotion.inference.classifier import EmotionClassifier
 
 HELD_OUT = "validation.npz"  # in a refitted model's folder, see `predict_validation`
+PREDICTIONS = "predictions.npz"  # in the folder of a model that was trained with --validate false
 SEED = 0  # of everything random in a report
 LEAST_PROBABILITY = 1e-30  # so that every probability has a logarithm
 

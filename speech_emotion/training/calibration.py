@@ -22,7 +22,6 @@ from speech_emotion.training.fitting import FittedModel
 
 MOST_BYTES = 75_000_000  # of a checkpoint in float32, and of each of its files
 LEAST_NUMBERS = 2**16  # of a tensor that is stored in half precision
-PREDICTIONS = "predictions.npz"  # beside a model that was trained with --validate false
 
 MOST_CLIPS = 1000  # of one training: enough for a temperature and a threshold
 

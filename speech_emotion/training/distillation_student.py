@@ -42,8 +42,7 @@ CHANNELS_PER_GROUP = 4  # of the positional convolution
 class TeacherEncoder:
     """The first layers of a Whisper encoder, run on every second frame of clips that are not padded to 30 s.
 
-    Neighbouring frames are alike: with every second one the layers take half the time, and a linear probe of
-    the fifth layer recognises about as many emotions (RAVDESS, folds by actor: 76 instead of 78 % UAR).
+    Neighbouring frames are alike, and with every second one the layers take half the time.
     The last layer keeps its attention; its feed-forward network writes nothing.
 
     Args:

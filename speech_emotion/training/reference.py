@@ -21,6 +21,7 @@ from datasets import Dataset, concatenate_datasets
 from torch import nn
 
 from speech_emotion.dataset import open_dataset
+from speech_emotion.evaluation.selective import PLAIN
 from speech_emotion.inference.reference import SETTINGS, ReferenceHead
 from speech_emotion.machine import describe_machine
 from speech_emotion.models.loading import load_classifier, new_classifier, window_seconds
@@ -36,7 +37,6 @@ MIXUP = 0.4
 SMOOTHING = 0.1
 MOST_CLIPS = 32  # of a reference
 PLAIN_SHARES = (1.0, 0.8, 0.5, None)  # of a reference's clips that are plain; None: as the speaker has them
-PLAIN = ("neutral", "calm")
 TRAINING_VIEWS = (VOICE, AS_IT_LIES, f"{AUGMENTED}1")
 
 
