@@ -1,7 +1,7 @@
 """The Gradio Space: build the page of speech_emotion.ui and serve it.
 
     python app.py                                      # the checkpoints in models/, at http://127.0.0.1:7860
-    MODEL_ID=you/your-model,outputs/model python app.py  # published models and local folders beside them
+    MODEL_ID=you/your-model,outputs/model python app.py  # published models and local folders as well
 
 A program calls the endpoints that the last screen lists:
 
@@ -39,7 +39,7 @@ from speech_emotion.ui import (  # noqa: E402
     tools,
 )
 from speech_emotion.ui.listen import Listen  # noqa: E402
-from speech_emotion.ui.middleware import Gate, Page  # noqa: E402
+from speech_emotion.ui.middleware import GuardMiddleware, Page  # noqa: E402
 from speech_emotion.ui.page import head, header, subtabs  # noqa: E402
 from speech_emotion.ui.registry import load_all, missing  # noqa: E402
 from speech_emotion.ui.theme import Theme  # noqa: E402
@@ -104,7 +104,7 @@ def screen(name: str) -> gr.Column:
 
 
 def serve(**options) -> gr.Blocks:
-    """Serve the page in the background; the first visitor should not wait for the model."""
+    """Load the models, then serve the page in the background."""
     limit_ffmpeg_memory()
     load_all()
     for sentence in filter(None, [*missing(), uploads.warn_of_room()]):
@@ -127,7 +127,7 @@ def serve(**options) -> gr.Blocks:
         ssr_mode=False,
         mcp_server=False,  # `tools` has them
         app_kwargs={
-            "middleware": [Middleware(Gate)],
+            "middleware": [Middleware(GuardMiddleware)],
             "routes": [*STATIC, *assistants["routes"]],
             "lifespan": assistants["lifespan"],
         },

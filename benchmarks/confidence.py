@@ -19,8 +19,8 @@ from datasets import Dataset, concatenate_datasets
 from speech_emotion.atomic import atomic_write
 from speech_emotion.audio.decoding import AudioError
 from speech_emotion.dataset import open_dataset, read_clip
-from speech_emotion.evaluation.selective import PLAIN
 from speech_emotion.inference.classifier import EmotionClassifier
+from speech_emotion.labels import PLAIN
 from speech_emotion.machine import describe_machine
 
 ACTED = ("emovo", "ased", "banglaser", "turev_db", "crema_d", "savee", "ravdess")

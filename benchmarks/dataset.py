@@ -20,11 +20,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("data/emotion"), help="the prepared dataset")
-    facts = describe(parser.parse_args().data)
+    facts = count_corpora(parser.parse_args().data)
     save_result(RESULTS / "dataset.json", facts, ["datasets", "numpy", "soundfile", "soxr"])
 
 
-def describe(folder: Path) -> dict:
+def count_corpora(folder: Path) -> dict:
     """Count clips, hours, speakers and labels of every corpus of a prepared dataset."""
     report = json.loads((folder / "preparation.json").read_text())
     dataset = load_from_disk(folder)

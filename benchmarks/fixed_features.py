@@ -35,7 +35,7 @@ def make_parser(description: str, results: str) -> argparse.ArgumentParser:
 
 def cross_validate(
     options: argparse.Namespace,
-    describe: Callable[[Dataset], np.ndarray],
+    extract: Callable[[Dataset], np.ndarray],
     make: Callable[[float], ClassifierMixin],
     cs: tuple[float, ...],
     packages: list[str],
@@ -47,7 +47,7 @@ def cross_validate(
 
     Args:
         options: from `make_parser`.
-        describe: returns the features of rows, shape [rows, features]; each feature is scaled to mean 0 and
+        extract: returns the features of rows, shape [rows, features]; each feature is scaled to mean 0 and
             deviation 1 over training.
         make: returns a new classifier with a C.
         cs: the candidates for C; the validation speakers of each protocol choose one.
@@ -59,7 +59,7 @@ def cross_validate(
     def fit(rows: Dataset, c: float) -> Pipeline:
         model = make(c)
         weights = {f"{type(model).__name__.lower()}__sample_weight": balance(rows)}
-        return make_pipeline(StandardScaler(), model).fit(describe(rows), rows["emotion"][:], **weights)
+        return make_pipeline(StandardScaler(), model).fit(extract(rows), rows["emotion"][:], **weights)
 
     for protocol in options.protocol:
         splits = resplit(dataset, protocol)
@@ -67,14 +67,14 @@ def cross_validate(
         validation, test = splits["validation"], splits["test"]
         scores = {
             c: balanced_accuracy_score(
-                validation["emotion"][:], fit(training, c).predict(describe(validation))
+                validation["emotion"][:], fit(training, c).predict(extract(validation))
             )
             for c in cs
         }
         best = chosen[protocol] = max(scores, key=scores.get)
         model = fit(concatenate_datasets([training, validation]), best)
         names = test.features["emotion"].names
-        answers = np.eye(len(names))[model.predict(describe(test))]
+        answers = np.eye(len(names))[model.predict(extract(test))]
         report = measure(answers, np.array(test["emotion"]), test, names)
         reports[protocol] = report | {"training": {"protocol": protocol}}
     figures = summarise(reports) | {"chosen_c": chosen}

@@ -60,7 +60,7 @@ def main() -> None:
     encoder, known = kind(options.encoder), {}
 
     @torch.inference_mode()
-    def describe(rows: Dataset) -> np.ndarray:
+    def encode(rows: Dataset) -> np.ndarray:
         for clip in tqdm(rows, desc="states", disable=known.keys() >= set(rows["sha256"])):
             if clip["sha256"] not in known:
                 states = encoder.states(crop(read_clip(clip), WINDOW_SECONDS, at_random=False))
@@ -69,7 +69,7 @@ def main() -> None:
 
     cross_validate(
         options,
-        describe,
+        encode,
         lambda c: LogisticRegression(C=c, max_iter=MOST_STEPS),
         CS,
         ["torch", "transformers"],

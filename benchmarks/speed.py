@@ -195,7 +195,7 @@ def measure_clips(contestant: Callable[[], Predict], data: str) -> dict:
     for clip in clips[:WARM_UP]:
         predict(clip.copy())
     times = [clock(predict, clip.copy()) for clip in clips]
-    return describe(times) | {
+    return percentiles(times) | {
         "real_time_factor": round(statistics.median(times) / CLIP_SECONDS, 4),
         "memory_mb": memory_mb(),
     }
@@ -238,13 +238,13 @@ def measure_live(data: str) -> dict:
     from speech_emotion.inference.classifier import EmotionClassifier
     from speech_emotion.inference.streaming import StreamingClassifier
 
-    classifier, ear = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2"), StreamingClassifier()
+    classifier, stream = EmotionClassifier.from_pretrained(SHIPPED / "wav2vec2"), StreamingClassifier()
     with tempfile.TemporaryDirectory() as folder:
         file = write_recording(data, CHUNK_SECONDS * CHUNKS / 60, Path(folder, "live.flac"))
         samples, rate = soundfile.read(file, dtype="float32")
     chunks = np.split(samples[: int(CHUNK_SECONDS * rate) * CHUNKS], CHUNKS)
-    times = [clock(lambda chunk: ear.push(classifier, chunk, rate), chunk) for chunk in chunks]
-    return describe(times[WARM_UP:]) | {"chunk_seconds": CHUNK_SECONDS, "chunks": CHUNKS - WARM_UP}
+    times = [clock(lambda chunk: stream.push(classifier, chunk, rate), chunk) for chunk in chunks]
+    return percentiles(times[WARM_UP:]) | {"chunk_seconds": CHUNK_SECONDS, "chunks": CHUNKS - WARM_UP}
 
 
 def cut_clips(data: str) -> list[np.ndarray]:
@@ -275,7 +275,7 @@ def clock(act: Callable, argument: object) -> float:
     return time.perf_counter() - start
 
 
-def describe(times: list[float]) -> dict[str, float]:
+def percentiles(times: list[float]) -> dict[str, float]:
     """Return the median and the 95th percentile in milliseconds."""
     return {
         "median_ms": round(1000 * statistics.median(times), 1),

@@ -305,12 +305,14 @@ def visitors() -> str:
 
 
 def startup() -> str:
-    """Render the processor time of the command line as a whole process."""
+    """Render the times of the command and the app as whole processes, wall times of an idle machine only."""
+    results = read("results/startup")
+    idle = results["load_average"] < 0.5
     rows = [
-        [f"`{command}`", f"{own['cpu_seconds']} s", f"{own['memory_mb']} MB"]
-        for command, own in read("results/startup")["commands"].items()
+        [name, f"{own['cpu_seconds']:.1f} s", f"{own['seconds']:.1f} s" if idle else NO_VALUE]
+        for name, own in results["processes"].items()
     ]
-    return markdown(["command", "processor time", "memory"], rows)
+    return markdown(["process", "processor time", "wall time"], rows)
 
 
 def corpora() -> str:

@@ -114,7 +114,7 @@ def train_theirs(splits: DatasetDict, options: argparse.Namespace) -> dict:
         trainer = Trainer(model, args, collate, clips, unheard, compute_metrics=score)
         started = time.perf_counter()
         trainer.train()
-        return describe(trainer, len(clips), time.perf_counter() - started, trainer.evaluate())
+        return figures_of(trainer, len(clips), time.perf_counter() - started, trainer.evaluate())
 
 
 def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
@@ -146,11 +146,11 @@ def train_ours(splits: DatasetDict, options: argparse.Namespace) -> dict | None:
         seconds = time.perf_counter() - started
         evaluation = fitted.trainer.evaluate()
         if fitted.trainer.is_world_process_zero():
-            return describe(fitted.trainer, len(fitted.inputs.training), seconds, evaluation)
+            return figures_of(fitted.trainer, len(fitted.inputs.training), seconds, evaluation)
         return None
 
 
-def describe(trainer: Trainer, clips: int, seconds: float, evaluation: dict[str, float]) -> dict:
+def figures_of(trainer: Trainer, clips: int, seconds: float, evaluation: dict[str, float]) -> dict:
     """Return the speed, mean loss and validation score of a training."""
     [loss] = [entry["train_loss"] for entry in trainer.state.log_history if "train_loss" in entry]
     return {

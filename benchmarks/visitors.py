@@ -34,7 +34,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from record import RESULTS, ROOT, save_result
-from speed import CHUNK_SECONDS, CLIP_SECONDS, cut_clips, describe
+from speed import CHUNK_SECONDS, CLIP_SECONDS, cut_clips, percentiles
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.inference.classifier import EmotionClassifier
@@ -178,7 +178,7 @@ def follow(address: str, clips: list[Path]) -> dict:
             started = time.perf_counter()
             ask(line, piece.getvalue(), call)
             times.append(time.perf_counter() - started)
-    return describe(times[5:]) | {"chunk_seconds": CHUNK_SECONDS, "clip_seconds": CLIP_SECONDS}
+    return percentiles(times[5:]) | {"chunk_seconds": CHUNK_SECONDS, "clip_seconds": CLIP_SECONDS}
 
 
 def ask(line: httpx.Client, piece: bytes, call: dict) -> None:

@@ -13,7 +13,6 @@ of them, unless `--protocol random` asks for it. `--push_to_hub NAME` publishes 
 
 import argparse
 import json
-import os
 import re
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from data_prep.corpora import CORPORA, crema_d
 from data_prep.custom import FACTS, Source, export_dataset, parse_source, read_scheme
 from data_prep.publish import publish
 from data_prep.splits import PROTOCOLS
+from speech_emotion.atomic import format_os_error
 from speech_emotion.hub import PublishError
 from speech_emotion.labels import OWN, SCHEMES
 
@@ -100,8 +100,7 @@ def build() -> None:
     except ValueError as error:
         raise SystemExit(str(error)) from error
     except OSError as error:
-        what = os.strerror(error.errno) if error.errno else error
-        raise SystemExit(f"{what}: {error.filename or args.output}. {UNTOUCHED}") from error
+        raise SystemExit(f"{format_os_error(error, args.output)}. {UNTOUCHED}") from error
     except BrokenProcessPool as error:
         raise SystemExit(f"A process that decodes was killed; memory may be short. {UNTOUCHED}") from error
     except KeyboardInterrupt as error:

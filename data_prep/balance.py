@@ -39,8 +39,8 @@ class OneSided(NamedTuple):
     elsewhere: float
     speakers: int = 0
 
-    def describe(self, corpus: str) -> str:
-        """Return the finding as a sentence."""
+    def warning(self, corpus: str) -> str:
+        """Return a sentence that warns of the corpus."""
         if self.speakers:
             return (
                 f"{self.speakers} speakers of {corpus} have nearly one label each, and more than half of its "
@@ -77,11 +77,11 @@ def find_one_sided(rows: Sequence) -> dict[str, OneSided]:
     for corpus, counts in totals.items():
         others = everything - counts
         if others and _nearly_one(counts, others):
-            found[corpus] = _describe(counts, others)
+            found[corpus] = _measure(counts, others)
             continue
         speakers = _one_sided_speakers(corpora[corpus], counts)
         if 2 * sum(corpora[corpus][name].total() for name in speakers) > counts.total():
-            found[corpus] = _describe(counts, counts)._replace(speakers=len(speakers))
+            found[corpus] = _measure(counts, counts)._replace(speakers=len(speakers))
     return found
 
 
@@ -98,7 +98,7 @@ def _nearly_one(counts: Counter, others: Counter) -> bool:
     return labels <= MOST_LABELS and labels <= effective_labels(others) / 2
 
 
-def _describe(counts: Counter, others: Counter) -> OneSided:
+def _measure(counts: Counter, others: Counter) -> OneSided:
     label, most = min(counts.items(), key=lambda item: (-item[1], item[0]))
     total = counts.total()
     return OneSided(total, label, most / total, effective_labels(counts), effective_labels(others))

@@ -80,7 +80,7 @@ def find_clips(root: Path, named: Mapping[Path, str] | None = None) -> tuple[lis
     recogniser = Recogniser(root, paths, named)
     for path in sorted(paths, key=lambda path: (EXTENSIONS.index(path.suffix.lower()), path)):
         try:
-            clip = recogniser.describe(path)
+            clip = recogniser.parse_name(path)
         except Rejected as rejected:
             skipped.append(Skipped(path, str(rejected)))
             continue
@@ -114,7 +114,7 @@ def find_own(sources: Iterable[Source], any_word: bool = False) -> tuple[list[Cl
         names.add(source.name)
         for number, (path, row) in enumerate(custom.read_source(source), start=1):
             try:
-                clips.append(custom.describe(path, row, source, number, any_word))
+                clips.append(custom.parse_row(path, row, source, number, any_word))
             except Rejected as rejected:
                 skipped.append(Skipped(path, str(rejected)))
     return clips, skipped
@@ -392,7 +392,7 @@ def find_warnings(rows: Sequence[Row], train_on: Collection[str] = ()) -> list[s
         "so figures on them are too good."
         for corpus in drawn
     ] + [
-        f"{finding.describe(corpus)} "
+        f"{finding.warning(corpus)} "
         + (
             "It trains all the same."
             if corpus in train_on

@@ -113,7 +113,7 @@ def read_source(source: Source) -> list[tuple[Path, dict[str, str]]]:
     return [(source.path.parent / row["path"], _fill(empty | row, source.facts)) for row in rows]
 
 
-def describe(path: Path, row: dict[str, str], source: Source, number: int, any_word: bool = False) -> Clip:
+def parse_row(path: Path, row: dict[str, str], source: Source, number: int, any_word: bool = False) -> Clip:
     """Read the facts of one recording from its row.
 
     Args:

@@ -75,7 +75,7 @@ class Recogniser:
                 for folder in self._folders(path):
                     self._evidence[folder].add(names[0])
 
-    def describe(self, path: Path) -> Clip:
+    def parse_name(self, path: Path) -> Clip:
         """Read the facts in a recording's name.
 
         Raises:
@@ -83,11 +83,11 @@ class Recogniser:
                 breaks the rules of its corpus.
         """
         if corpus := self._name(path):
-            return describe(path, corpus)
+            return parse_name(path, corpus)
         names = fitting_corpora(path)
         if len(names) > 1:
             names = [self._decide(path, names)]
-        return describe(path, names[0] if names else None)
+        return parse_name(path, names[0] if names else None)
 
     def _name(self, path: Path) -> str | None:
         if not self._named:
@@ -126,7 +126,7 @@ def fitting_corpora(path: Path) -> list[str]:
     ]
 
 
-def describe(path: Path, name: str | None = None) -> Clip:
+def parse_name(path: Path, name: str | None = None) -> Clip:
     """Read the facts in a recording's name.
 
     Args:
@@ -139,7 +139,7 @@ def describe(path: Path, name: str | None = None) -> Clip:
     stem = path.stem.lower()
     for corpus in [CORPORA[name]] if name else CORPORA.values():
         if match := corpus.PATTERN.fullmatch(stem):
-            clip = corpus.describe(path, match)
+            clip = corpus.parse_name(path, match)
             if name:
                 return clip
             raise Rejected("its codes do not occur together in any corpus that names files like this")

@@ -5,7 +5,7 @@
     speech-emotion call.mp3 --timeline           # CSV: the emotion of each utterance
     speech-emotion call.mp3 --timeline --json
     speech-emotion folder --output emotions.csv  # CSV: one row for each recording
-    speech-emotion clip.wav --reference plain.wav  # beside how this person normally sounds
+    speech-emotion clip.wav --reference plain.wav  # compared with how this person normally sounds
     speech-emotion archive folder --output DIR   # Parquet, for many recordings; see archive --help
 
 Errors and notices go to the standard error. The exit status is 1 if there is no answer, and 2 if the command
@@ -128,7 +128,7 @@ def find_reference(
 
 
 def enroll_folder(classifier: EmotionClassifier, folder: Path) -> Reference:
-    """Return how the speaker of a folder's recordings sounds in those that can be judged.
+    """Return how the speaker of a folder's recordings sounds, from those that have an answer.
 
     Raises:
         AudioError: there is none.
@@ -138,7 +138,7 @@ def enroll_folder(classifier: EmotionClassifier, folder: Path) -> Reference:
         with suppress(AudioError):  # its own row says why
             heard.append(classifier.enroll([path]))
     if not heard:
-        raise AudioError(f"There is no recording in {str(folder)!r} that can be judged.")
+        raise AudioError(f"There is no recording in {str(folder)!r} that can be classified.")
     return reduce(Reference.join, heard)
 
 
@@ -179,7 +179,7 @@ def classify_folder(classifier: EmotionClassifier, folder: Path, reference: Refe
         if sentence := row["error"] or row["damage"]:
             print(f"{row['file']}: {sentence}", file=sys.stderr)
     if all(row["error"] for row in rows):
-        raise AudioError(f"There is no recording in {str(folder)!r} that can be judged.")
+        raise AudioError(f"There is no recording in {str(folder)!r} that can be classified.")
     return rows
 
 

@@ -4,7 +4,7 @@ This table is the only place where a label is mapped or dropped. A scheme is a c
 emotions that the acted corpora share, `emov5` the five of EmoV-DB, `extended` every emotion of every corpus.
 None in a column drops the clip in that scheme; `why` is the reason.
 
-Beside these a scheme may be a user's own: `own`, where each word is its own label, or labels by word.
+A user may bring another scheme: `own`, where each word is its own label, or labels by word.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,9 @@ SCHEMES = {
     ),
 }  # fmt: skip
 
+PLAIN = ("neutral", "calm")  # how people talk without a marked emotion
 OWN = "own"  # the scheme where each word is its own label
-Scheme = (
-    str | Mapping[str, str]
-)  # a key of `SCHEMES`, `OWN`, or labels by word; an empty label drops the clip
+Scheme = str | Mapping[str, str]  # a key of `SCHEMES`, `OWN`, or labels by word; "" drops the clip
 MOST_LABELS, LONGEST_LABEL = 50, 40  # of a set; characters of one
 MARKUP = set("<>&\"'`")  # which pages and tables read as their own
 # What else stands beside the labels in tables and answers.

@@ -1,4 +1,4 @@
-"""Files that ship beside the code: the model folders and the card templates.
+"""Files that ship with the code: the model folders and the card templates.
 
 In a checkout they are at its top level; a wheel carries copies inside the package (see pyproject.toml).
 """

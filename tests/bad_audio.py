@@ -178,7 +178,7 @@ def claims():
 
 
 def with_samples(flac: bytes, samples: int) -> bytes:
-    """Let a FLAC file's header claim another number of samples; 0: unknown."""
+    """Make a FLAC file whose header claims another number of samples; 0: unknown."""
     content = bytearray(flac)
     content[21] = content[21] & 0xF0 | samples >> 32
     content[22:26] = struct.pack(">I", samples & 0xFFFFFFFF)

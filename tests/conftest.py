@@ -78,6 +78,13 @@ def pause(seconds: float) -> np.ndarray:
     return np.zeros(int(seconds * SAMPLE_RATE), np.float32)
 
 
+def speak_utterances() -> np.ndarray:
+    """Return three utterances of three seconds in rising voices, a pause before each: float32, 16 kHz."""
+    return np.concatenate(
+        [part for number in range(3) for part in (pause(1.5), speak(110 + 50 * number, 3, seed=number))]
+    )
+
+
 def write_wav(path: Path, audio: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
     """Write a WAV file and the folders above it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)

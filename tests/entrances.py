@@ -1,4 +1,4 @@
-"""Every way in which a recording comes to this program, to be asked with files that may be anything.
+"""Every way in which a recording comes to this program, to be called with files of any content.
 
 An entrance answers a file with "" where it gives a result, or with the sentence that says why there is none; what
 it raises, a person would see as a fault. The tests and `benchmarks/inputs.py` go through all of them.
@@ -136,7 +136,7 @@ def preparations(paths: Iterable[Path], folder: Path) -> dict[str, Ask]:
 
 @contextmanager
 def served(*command: str, **settings: str) -> Iterator[tuple[str, int]]:
-    """Run the app as `make app` does, or by another command; give its address and its process's number."""
+    """Run the app as `make app` does, or by another command; yield its address and its process's number."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -194,7 +194,7 @@ def _read_work(process: int) -> float:
 
 
 def _reset_peak(process: int) -> float:
-    """Let Linux measure the peak of a process's memory anew; give its memory in MB now."""
+    """Reset the peak of a process's memory, on Linux; return its memory in MB now."""
     with suppress(OSError):  # another system
         Path(f"/proc/{process}/clear_refs").write_text("5")
     return _read_peak(process)

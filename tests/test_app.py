@@ -17,11 +17,12 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT, pause, speak, write_wav
+from browser import SECONDS, launch_chromium
+from conftest import ROOT, pause, speak, speak_utterances, write_wav
 from entrances import served
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from data_prep.corpora.ravdess import EMOTIONS
 from speech_emotion import SCHEMES, EmotionClassifier
@@ -35,10 +36,6 @@ from speech_emotion.ui.wording import PHRASES, TEXTS, emotion_name
 
 pytestmark = pytest.mark.serial
 
-CHROMIUM = shutil.which("chromium")
-FAKE_MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-SECONDS = 1000  # Playwright counts in milliseconds
-
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> Path:
@@ -49,8 +46,8 @@ def speech(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def call(tmp_path_factory) -> Path:
     """A recording of three utterances, longer than what gets a single answer."""
-    parts = [part for number in range(3) for part in (pause(1.5), speak(110 + 50 * number, 3, seed=number))]
-    return write_wav(tmp_path_factory.mktemp("call") / "call.wav", np.concatenate([*parts, pause(2)]))
+    sound = np.concatenate([speak_utterances(), pause(2)])
+    return write_wav(tmp_path_factory.mktemp("call") / "call.wav", sound)
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +66,11 @@ def url(cnn_folder, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture
 def page(url, speech) -> Iterator[Page]:
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: install the package chromium to run the web tests")
-    microphone = f"--use-file-for-fake-audio-capture={speech}"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", *FAKE_MICROPHONE, microphone]
-        )
+    with launch_chromium(speech) as browser:
         page = browser.new_page()
         page.goto(url)
         expect(page.locator("#answer .welcome")).to_be_visible(timeout=30 * SECONDS)
         yield page
-        browser.close()
 
 
 def upload(page: Page, file: Path) -> None:
@@ -325,8 +315,8 @@ def test_how_a_model_hears_a_clip_is_drawn_in_the_page_and_can_be_heard(page, sp
     expect(page.locator("#answer .label")).to_be_visible(timeout=30 * SECONDS)
     open_tab(page, "How it hears")
     page.get_by_role("button", name="Show how the model hears it").click()
-    expect(page.locator("#hearing img.mel")).to_be_visible(timeout=60 * SECONDS)
-    moments = page.locator("#hearing .segment")
+    expect(page.locator("#explanation img.mel")).to_be_visible(timeout=60 * SECONDS)
+    moments = page.locator("#explanation .segment")
     assert moments.count() > 10
     moments.nth(5).click()
     expect(page.locator("#player-bar").get_by_label("Pause")).to_be_visible(timeout=10 * SECONDS)
@@ -705,7 +695,7 @@ def test_a_model_published_on_the_hub_answers_by_its_id(hub, cnn_folder, speech,
     publish_folder(cnn_folder, "you/cnn")
     with served(MODEL_ID="you/cnn", **hub.environment(tmp_path / "home", token="")) as (address, _):
         client = Client(address, verbose=False)
-        for _ in range(120):  # it is fetched beside the page
+        for _ in range(120):  # it is fetched in the background
             try:
                 answer = client.predict(handle_file(speech), "you/cnn", api_name="/classify")
                 break

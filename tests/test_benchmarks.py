@@ -103,6 +103,7 @@ def test_what_is_served_is_as_fast_and_as_steady_as_promised():
     assert load["ready_after_seconds"] < 10
     assert page["machine"]["cores"] == 2
     assert page["p95_seconds"] < 0.5
+    assert result("startup")["processes"]["speech-emotion clip.wav"]["cpu_seconds"] < 3
 
 
 def test_the_command_that_writes_the_tables_names_what_is_out_of_date(tmp_path):

@@ -1,17 +1,16 @@
 """One plain sentence, and the page knows a voice: in Chromium, with the microphone and with a file; for programs."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import pause, speak, write_wav
+from browser import SECONDS, launch_chromium
+from conftest import pause, speak, speak_utterances, write_wav
 from entrances import served
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from speech_emotion import EmotionClassifier
 from speech_emotion.inference.events import describe_recording
@@ -20,19 +19,15 @@ from speech_emotion.ui.wording import PHRASES
 
 pytestmark = pytest.mark.serial
 
-CHROMIUM = shutil.which("chromium")
-SECONDS = 1000  # Playwright counts in milliseconds
-
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("recordings")
-    parts = [part for number in range(3) for part in (pause(1.5), speak(110 + 50 * number, 3, seed=number))]
     return {
         "clip": write_wav(folder / "clip.wav", speak(220, seconds=3)),
         "plain": write_wav(folder / "plain.wav", speak(120, seconds=3, seed=1)),
         "silence": write_wav(folder / "silence.wav", pause(3)),
-        "call": write_wav(folder / "call.wav", np.concatenate(parts)),
+        "call": write_wav(folder / "call.wav", speak_utterances()),
     }
 
 
@@ -44,17 +39,11 @@ def url(folder_with_head) -> Iterator[str]:
 
 @pytest.fixture
 def page(url, recordings) -> Iterator[Page]:
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: install the package chromium to run the web tests")
-    microphone = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    microphone.append(f"--use-file-for-fake-audio-capture={recordings['plain']}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *microphone])
+    with launch_chromium(recordings["plain"]) as browser:
         page = browser.new_page()
         page.goto(f"{url}?lang=en")
         expect(page.locator("#answer .welcome")).to_be_visible(timeout=60 * SECONDS)
         yield page
-        browser.close()
 
 
 def read_shares(page: Page) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a stranger installs: exact pins that agree, a wheel that is complete, imports that change nothing."""
+"""What `pip install` gives a user: exact pins that agree, a complete wheel, imports that change nothing."""
 
 import re
 import shlex
@@ -106,7 +106,7 @@ def run(command: list, **options) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """An environment with the wheel, beside the heavy packages of this one; returns its folder of programs."""
+    """An environment with the wheel and the heavy packages of this one; returns its folder of programs."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
     run(build, cwd=folder)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import SECONDS, check_accessibility, launch_chromium
 from conftest import ROOT, pause, speak, voice, write_wav
 from entrances import served
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from scipy.special import softmax
-from test_accessibility import axe, check  # noqa: F401
 
 from speech_emotion import SCHEMES, EmotionClassifier, load_audio
 from speech_emotion.ui.avatar import draw_icons
@@ -27,8 +27,6 @@ from speech_emotion.ui.avatar import draw_icons
 WEB, MODEL = ROOT / "web", ROOT / "models" / "wav2vec2"
 MODULES = WEB / "node_modules"
 VERSION = json.loads((WEB / "package.json").read_text())["dependencies"]["@huggingface/transformers"]
-CHROMIUM = shutil.which("chromium")
-SECONDS = 1000  # Playwright counts in milliseconds
 STYLES = re.compile(r"^(?::root|\.dark|\.e-).*?\}$", re.MULTILINE | re.DOTALL)
 
 
@@ -108,14 +106,8 @@ def speech(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def browser(speech) -> Iterator[Browser]:
     """Chromium, whose microphone plays `speech`."""
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: install the package chromium to run the web tests")
-    microphone = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    microphone.append(f"--use-file-for-fake-audio-capture={speech}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *microphone])
+    with launch_chromium(speech) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -231,14 +223,14 @@ def test_without_the_library_beside_it_the_page_takes_the_same_version_from_a_cd
 @pytest.mark.serial
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing_on_the_page(library, axe, browser, host, speech, theme, width):  # noqa: F811
+def test_axe_finds_nothing_on_the_page(library, browser, host, speech, theme, width):
     page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=theme)
     page.goto(f"{host}web/")
     expect(page.locator("#answer .welcome")).to_be_visible()
-    check(page, axe, "first")
+    check_accessibility(page, "first")
     ask(page, speech)
     read_answer(page)
-    check(page, axe, "answer")
+    check_accessibility(page, "answer")
     if pictures := os.environ.get("PICTURES"):
         page.screenshot(path=f"{pictures}/web-{width}-{theme}.png", full_page=True)
     page.close()

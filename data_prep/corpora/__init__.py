@@ -3,7 +3,7 @@
 A corpus module has these names:
 
 - `PATTERN` matches the names of its files, in lower case and without their ending, wherever they lie.
-- `describe(path, match)` returns a `Clip`, or raises `Rejected` for a name that breaks the corpus's own
+- `parse_name(path, match)` returns a `Clip`, or raises `Rejected` for a name that breaks the corpus's own
   rules.
 - `fits(path, match)` is there where another corpus has names of the same form. It returns whether the codes
   of this name can be of this corpus; `data_prep.find` decides by all names of a folder.

@@ -33,7 +33,7 @@ EMOTIONS = {"a5": "angry", "f2": "fearful", "h3": "happy", "n1": "neutral", "s4"
 GENDERS = {"01": "female", "02": "male"}
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read the five codes of an ASED file name."""
     emotion, sentence, _repetition, sex, speaker = match.groups()
     return Clip(

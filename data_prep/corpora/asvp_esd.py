@@ -56,7 +56,7 @@ def fits(path: Path, match: re.Match) -> bool:
     return match.group().count("-") != 6 or in_place
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read the codes of an ASVP-ESD file name."""
     channel, emotion, intensity, statement, actor = match.groups()
     return Clip(

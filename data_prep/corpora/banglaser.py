@@ -49,7 +49,7 @@ def fits(_path: Path, match: re.Match) -> bool:
     )
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read the seven codes of a BanglaSER file name."""
     _mode, _kind, emotion, intensity, sentence, _repetition, actor = match.groups()
     if int(actor) not in ACTORS:

@@ -38,7 +38,7 @@ def fits(_path: Path, match: re.Match) -> bool:
     )
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read the seven codes of a name of the extension."""
     _mode, _kind, emotion, intensity, sentence, _repetition, actor = match.groups()
     if int(actor) < FIRST_ACTOR:

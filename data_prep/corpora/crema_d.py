@@ -67,7 +67,7 @@ FAULTS = dict.fromkeys(
 ) | dict.fromkeys(SAME_TAKE, "two labels: what sounds like one take is published as disgust and as fear")
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read a CREMA-D file name, and the actor's and the listeners' rows in the tables beside it."""
     if match.group() in FAULTS:
         raise Rejected(FAULTS[match.group()])

@@ -62,7 +62,7 @@ STATEMENTS = {
 }
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read speaker, sentence and emotion from an EMO-DB file name."""
     speaker, sentence, emotion, _version = match.groups()
     gender, age = lookup(SPEAKERS, speaker, "speaker")

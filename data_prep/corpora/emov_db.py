@@ -38,7 +38,7 @@ EMOTIONS = {
 }
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read an EmoV-DB file name and its folders."""
     style, _session, sentence = match.groups()
     folders = [part for folder in path.parts[-3:-1] for part in folder.lower().split("_")]

@@ -38,7 +38,7 @@ EMOTIONS = {
 GENDERS = {"f": "female", "m": "male"}
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read emotion, speaker and sentence from an EMOVO file name."""
     emotion, speaker, sentence = match.groups()
     return Clip(

@@ -31,7 +31,7 @@ SPEAKER = re.compile(r"(female|male)(\d\d)")
 EMOTIONS = {"ang": "anger", "hap": "happiness", "neu": "neutral", "sad": "sadness"}
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read an EYASE file name and its folder."""
     emotion, number = match.groups()
     speaker = SPEAKER.fullmatch(path.parent.name.lower())

@@ -62,7 +62,7 @@ def fits(_path: Path, match: re.Match) -> bool:
     )
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read the seven codes of a RAVDESS file name."""
     _modality, channel, emotion, intensity, statement, _repetition, actor = match.groups()
     if int(actor) not in ACTORS:

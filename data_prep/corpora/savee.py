@@ -37,7 +37,7 @@ EMOTIONS = {
 }
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read speaker, emotion and sentence number from a SAVEE file name."""
     speaker, emotion, number = match.groups()
     speaker = speaker or path.parent.name.lower()

@@ -39,7 +39,7 @@ EMOTIONS = {
 }
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read speaker, word and emotion from a TESS file name."""
     speaker, word, emotion = match.groups()
     speaker = "oaf" if speaker == "oa" else speaker

@@ -29,7 +29,7 @@ PATTERN = re.compile(r"(\d{4})_([a-z]{2})_([a-z]+\d?)")
 EMOTIONS = {"hl": "sad", "kz": "angry", "mt": "happy", "sk": "calm"}  # of the Turkish words
 
 
-def describe(path: Path, match: re.Match) -> Clip:
+def parse_name(path: Path, match: re.Match) -> Clip:
     """Read speaker, emotion and word from a TurEV-DB file name."""
     speaker, emotion, word = match.groups()
     return Clip(

@@ -26,7 +26,7 @@ from speech_emotion.atomic import atomic_write
 from speech_emotion.dataset import open_dataset
 from speech_emotion.evaluation.calibration import expected_calibration_error, fit_temperature, reliability
 from speech_emotion.evaluation.predict import PREDICTIONS
-from speech_emotion.evaluation.selective import PLAIN
+from speech_emotion.labels import PLAIN
 from speech_emotion.machine import describe_machine
 
 CLIPS = 480  # of a corpus that count when the temperature is fitted: as many as the smallest has

@@ -16,7 +16,7 @@ MOST_CLIPS = 800  # drawn from a larger test split
 
 
 def measure_pipeline(folder: Path, rows: Dataset, classifier: EmotionClassifier) -> dict:
-    """Score the folder with `evaluate`'s own evaluator through transformers' pipeline, as strangers do.
+    """Score the folder with `evaluate`'s own evaluator through transformers' pipeline, as other projects do.
 
     The pipeline takes a clip whole, where `EmotionClassifier` finds its utterances and averages windows. So
     the network of the two is compared, on clips that fit into one window: there they agree but for rounding.

@@ -3,12 +3,12 @@
 import numpy as np
 from scipy.special import softmax
 
+from speech_emotion.labels import PLAIN
 from speech_emotion.models.folder import Threshold
 
 TARGET_ACCURACY = 0.8  # of the answers given: four in five are right
 LEAST_COVERAGE = 0.1  # share of clips that an accuracy must rest on to count
 CURVE_POINTS = 20
-PLAIN = ("neutral", "calm")  # talk without a marked emotion
 
 
 def choose_threshold(logits: np.ndarray, labels: np.ndarray, target: float = TARGET_ACCURACY) -> float:

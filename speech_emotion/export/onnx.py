@@ -139,7 +139,7 @@ def export(folder: Path, validation: Dataset, test: Dataset) -> None:
 
 
 def name_default(folder: Path) -> None:
-    """Say in the model's settings which export transformers.js opens: in browsers it would ask for int8."""
+    """Name in the model's settings the export that transformers.js opens; by default it asks for int8."""
     path = folder / SETTINGS[0]
     settings = json.loads(path.read_text())
     settings.pop(FOR_BROWSERS, None)
@@ -331,7 +331,7 @@ def make_linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
 
 
 class Transposed(nn.Module):
-    """Gives the encoder the channels where it expects them."""
+    """Move the channels to where the encoder expects them."""
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Turn [clips, frames, channels] into [clips, channels, frames]."""

@@ -265,7 +265,7 @@ def waveform_extractor(folder: Path) -> WaveformExtractor | None:
 
 @functools.cache
 def limit_memory() -> None:
-    """Let no export take more than MEMORY: a stranger's graph can ask for any amount."""
+    """Limit the memory of exports to MEMORY: the graph of an untrusted export can ask for any amount."""
     cpu = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
@@ -274,7 +274,7 @@ def limit_memory() -> None:
 
 @contextmanager
 def limit_time() -> Iterator[onnxruntime.RunOptions]:
-    """Return options of a run that is ended after RUN_SECONDS: a stranger's graph can go on for ever."""
+    """Return options that end a run after RUN_SECONDS: the graph of an untrusted export may never end."""
     options = onnxruntime.RunOptions()
     timer = threading.Timer(RUN_SECONDS, setattr, (options, "terminate", True))
     timer.start()

@@ -1,4 +1,4 @@
-"""A speaker's own voice beside a clip: what a tone means depends on how that person normally sounds.
+"""A speaker's own voice as a reference: what a tone means depends on how that person normally sounds.
 
 A `Reference` is the mean of what the network's lower layers make of some clips of one speaker. A
 `ReferenceHead` classifies a clip from its own such vector and its difference to the reference. Neither needs
@@ -15,7 +15,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 HEAD = "reference_head.safetensors"  # in a model folder
-SETTINGS = "reference_head.json"  # beside it: temperature, threshold and how they were found
+SETTINGS = "reference_head.json"  # with it: temperature, threshold and how they were found
 
 
 @dataclass(frozen=True)

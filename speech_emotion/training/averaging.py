@@ -20,7 +20,7 @@ class WeightAverage(TrainerCallback):
         decay: what one step leaves of the average, 0..1.
     """
 
-    FILE = "average.safetensors"  # beside each of the Trainer's checkpoints
+    FILE = "average.safetensors"  # in each of the Trainer's checkpoints
 
     def __init__(self, decay: float):
         self.decay = decay

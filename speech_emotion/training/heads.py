@@ -67,7 +67,7 @@ def fit_linear_probe(
 
     Args:
         model: the classifier whose head is replaced.
-        trained: what computes its logits from the clips: itself, or its tail.
+        trained: what computes its logits from the clips: itself, or its upper layers.
         clips: the training clips as they are.
         weights: of the clips; None: all alike.
 

@@ -21,8 +21,8 @@ from datasets import Dataset, concatenate_datasets
 from torch import nn
 
 from speech_emotion.dataset import open_dataset
-from speech_emotion.evaluation.selective import PLAIN
 from speech_emotion.inference.reference import SETTINGS, ReferenceHead
+from speech_emotion.labels import PLAIN
 from speech_emotion.machine import describe_machine
 from speech_emotion.models.loading import load_classifier, new_classifier, window_seconds
 from speech_emotion.training.augmentation import mix_up

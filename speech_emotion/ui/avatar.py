@@ -175,7 +175,7 @@ def draw_face(probabilities: dict[str, float], size: int = 220, doubt: float = 0
         words: what the picture shows, for people who do not see it; in English where nothing is given.
     """
     pose = express(probabilities, doubt)
-    words = escape(words or _describe(probabilities), quote=True)
+    words = escape(words or _alt_text(probabilities), quote=True)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{FRAME}' width='{size}' height='{size}' "
         f"role='img' aria-label='{words}'>{_draw(pose)}</svg>"
@@ -219,7 +219,7 @@ def _draw(pose: Pose) -> str:
     )
 
 
-def _describe(probabilities: dict[str, float]) -> str:
+def _alt_text(probabilities: dict[str, float]) -> str:
     """Return which emotion a face shows, and which second one."""
     first, *rest = sorted(probabilities, key=probabilities.get, reverse=True) or ["neutral"]
     little = f", a little {rest[0]}" if rest and probabilities[rest[0]] >= LITTLE else ""

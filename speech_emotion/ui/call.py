@@ -12,6 +12,7 @@ from speech_emotion.inference.events import describe_recording
 from speech_emotion.inference.prediction import NOT_SURE, Segment
 from speech_emotion.inference.stretches import Stretch, find_stretches, smooth
 from speech_emotion.inference.timeline import Timeline
+from speech_emotion.labels import PLAIN
 from speech_emotion.ui import render
 from speech_emotion.ui.page import emotion_class, icon
 from speech_emotion.ui.render import clock
@@ -21,7 +22,6 @@ OUTLINE_POINTS = 1200  # of a waveform at most
 CURVE_POINTS = 240
 MOMENTS = 5  # the strongest, that are listed
 SIDES = ("lane_left", "lane_right")  # names of the two channels
-PLAIN = ("neutral", "calm")  # emotions that a headline does not look for
 LEAST_SHARE = 0.02  # of the speech, for an emotion to get a curve of its own
 
 
@@ -264,7 +264,7 @@ def _outline(peaks: np.ndarray, seconds: float, most: float) -> str:
     step = -(-peaks.size // OUTLINE_POINTS)
     wide = seconds / peaks.size * step
     peaks = np.pad(peaks, (0, -peaks.size % step)).reshape(-1, step).max(axis=1)
-    peaks = np.sqrt(peaks / most)  # so that quiet speech is seen beside a shout
+    peaks = np.sqrt(peaks / most)  # so that quiet speech is visible next to a shout
     upper = " ".join(f"{x * wide:.2f},{50 - 40 * peak:.1f}" for x, peak in enumerate(peaks))
     lower = " ".join(f"{x * wide:.2f},{50 + 40 * peak:.1f}" for x, peak in reversed(list(enumerate(peaks))))
     return f"<polygon class='wave' points='{upper} {lower}'/>"

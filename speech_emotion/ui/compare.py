@@ -12,17 +12,12 @@ from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
 from speech_emotion.ui.page import emotion_class, icon
 from speech_emotion.ui.registry import MODELS, classifier
-from speech_emotion.ui.wording import emotion_name, refuse, span, text
+from speech_emotion.ui.wording import emotion_name, refuse, text
 
 
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its button."""
-    gr.HTML(
-        f"<div class='stack'>{span('compare_lead', 'p', 'class=lead')}<div><button type='button' class='btn "
-        "main' id='compare' "
-        f"data-action='press' data-press='compare-run'>{span('compare_button')}</button></div></div>",
-        apply_default_css=False,
-    )
+    gr.HTML(render.opening("compare_lead", "compare_button", "compare-run"), apply_default_css=False)
     run = gr.Button("compare", visible="hidden", elem_id="compare-run")
     table = gr.HTML("", elem_id="comparison", apply_default_css=False)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}

@@ -1,4 +1,4 @@
-"""The app's end: what is under way then is finished, and who would have to wait longer gets a sentence."""
+"""The app's end: requests under way are finished; those that would take too long end with a sentence."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ _over = threading.Event()
 
 
 def give_up() -> None:
-    """Let no more steps be taken."""
+    """End every answer under way at its next step."""
     _over.set()
 
 
 def until_the_end(steps: Iterable[Step]) -> Iterator[Step]:
-    """Yield steps until the app has to end.
+    """Yield steps until the app ends.
 
     Raises:
-        gr.Error: it has; the message is a sentence for whoever waits.
+        gr.Error: the app ends; the message is a sentence for the visitor.
     """
     for step in steps:
         if _over.is_set():

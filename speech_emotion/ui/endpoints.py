@@ -24,11 +24,11 @@ FORGOTTEN_SECONDS = 600  # after so long without a call, what a session has sent
 
 def publish() -> None:
     """Add the endpoints to the page, their inputs and outputs hidden."""
-    ear = gr.State(time_to_live=FORGOTTEN_SECONDS)
+    stream = gr.State(time_to_live=FORGOTTEN_SECONDS)
     for name, answer, further, state in (
         ("classify", classify, [sound("Reference")], []),
         ("timeline", timeline, [sound("Reference"), gr.Checkbox(label="Own voice", visible=False)], []),
-        ("live", live, [], [ear]),
+        ("live", live, [], [stream]),
     ):
         endpoint(name, answer, [sound("Recording"), *further], state)
     endpoint("batch", batch, [gr.File(file_count="multiple", label="Recordings", visible=False)], [])
@@ -58,12 +58,12 @@ def classify(recording: str | bytes | None, model: str | None = None, reference:
     """Classify one recording of up to an hour.
 
     Args:
-        recording: what to judge.
+        recording: what to classify.
         model: one of the models on offer; by default the first that is loaded.
         reference: a recording of how the same person normally sounds, for a model that can use it.
 
     Returns:
-        `label`, `probabilities` by label, `seconds` of speech judged, whether the model is `sure`, the
+        `label`, `probabilities` by label, `seconds` of speech classified, whether the model is `sure`, the
         `engine` that computed it, and the `utterances`, each with `start` and `end` in seconds.
     """
     return ask(
@@ -80,7 +80,7 @@ def timeline(
     """Find the utterances of a recording of up to an hour, and classify each.
 
     Args:
-        recording: what to judge.
+        recording: what to classify.
         model: one of the models on offer; by default the first that is loaded.
         reference: a recording of how the same person normally sounds, for a model that can use it.
         own_voice: whether, without a reference, the other utterances of the recording are the reference of
@@ -104,7 +104,7 @@ def batch(recordings: list[str] | None, model: str | None = None) -> list[dict]:
     """Classify recordings of up to a minute each.
 
     Args:
-        recordings: what to judge, at most 500.
+        recordings: what to classify, at most 500.
         model: one of the models on offer; by default the first that is loaded.
 
     Returns:
@@ -117,31 +117,31 @@ def batch(recordings: list[str] | None, model: str | None = None) -> list[dict]:
     return ask(recordings, model, lambda heard: list(until_the_end(classify_files(heard, files))))
 
 
-def live(recording: str | None, model: str | None = None, ear: StreamingClassifier | None = None) -> tuple:
+def live(recording: str | None, model: str | None = None, stream: StreamingClassifier | None = None) -> tuple:
     """Follow a voice: each call brings the next half second or so of one session's sound.
 
     Args:
         recording: the next piece.
         model: one of the models on offer; by default the first that is loaded.
-        ear: what the session has heard before; the server keeps it.
+        stream: what the session has heard before; the server keeps it.
 
     Returns:
         `label` and `probabilities` of the last three seconds, eased from call to call, both null in a pause;
         the `face` that shows them, numbers for an avatar; and `milliseconds` that the answer took.
     """
-    ear = ear or StreamingClassifier()
+    stream = stream or StreamingClassifier()
 
     def answer(heard: EmotionClassifier) -> dict:
-        ear.push(heard, *decode_audio(recording))
-        shares = ear.probabilities
+        stream.push(heard, *decode_audio(recording))
+        shares = stream.probabilities
         return {
             "label": shares and max(shares, key=shares.get),
             "probabilities": shares,
             "face": asdict(blend(shares or {})),
-            "milliseconds": round(ear.milliseconds[-1], 1) if shares else None,
+            "milliseconds": round(stream.milliseconds[-1], 1) if shares else None,
         }
 
-    return ask(recording, model, answer), ear
+    return ask(recording, model, answer), stream
 
 
 def enroll(heard: EmotionClassifier, recording: str | None) -> Reference | None:

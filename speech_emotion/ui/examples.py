@@ -94,13 +94,13 @@ def find_clips(data: str) -> dict[str, bytes]:
 
 def most_typical(clips: list[bytes]) -> bytes:
     """Return the clip that is nearest to the mean of all of them, in spectrum, loudness and length."""
-    features = np.array([_describe(content) for content in clips])
+    features = np.array([_measure(content) for content in clips])
     spread = features.std(axis=0) + 1e-9
     distances = (((features - features.mean(axis=0)) / spread) ** 2).sum(axis=1)
     return clips[int(distances.argmin())]
 
 
-def _describe(content: bytes) -> np.ndarray:
+def _measure(content: bytes) -> np.ndarray:
     """Return a clip's mean log spectrum in bands, its loudness in dB and its length in seconds."""
     samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)

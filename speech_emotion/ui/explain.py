@@ -16,7 +16,7 @@ from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
 from speech_emotion.ui.page import emotion_class
 from speech_emotion.ui.registry import classifier
-from speech_emotion.ui.wording import emotion_name, refuse, span, text
+from speech_emotion.ui.wording import emotion_name, refuse, text
 
 SHOWN_SECONDS = 20.0  # of a longer recording its beginning is shown
 BANDS, WINDOW, HOP = 80, 400, 160  # of the mel spectrogram, samples at 16 kHz
@@ -27,14 +27,9 @@ OUTLINE_POINTS = 600
 
 def lay_out(listen: Listen) -> None:
     """Add the screen, and answer its button."""
-    gr.HTML(
-        f"<div class='stack'>{span('explain_lead', 'p', 'class=lead')}<div><button type='button' class='btn "
-        "main' id='hear' "
-        f"data-action='press' data-press='explain-run'>{span('explain_button')}</button></div></div>",
-        apply_default_css=False,
-    )
+    gr.HTML(render.opening("explain_lead", "explain_button", "explain-run"), apply_default_css=False)
     run = gr.Button("explain", visible="hidden", elem_id="explain-run")
-    picture = gr.HTML("", elem_id="hearing", apply_default_css=False)
+    picture = gr.HTML("", elem_id="explanation", apply_default_css=False)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     showing = run.click(
         lambda language: render.working(language), listen.language, picture, queue=False, **quiet

@@ -1,4 +1,4 @@
-"""A visitor's latest request, so that what is still under way for an earlier one is not shown over it."""
+"""A visitor's latest request: the page shows its answer only, never that of an earlier one."""
 
 from collections.abc import Hashable, Iterator
 
@@ -6,7 +6,7 @@ import gradio as gr
 
 
 class Latest:
-    """What one visitor has asked for last: the value of a `gr.State`, of which each session has its own.
+    """The latest request of one visitor: the value of a `gr.State`, of which each session has its own.
 
     Gradio's `cancels` cannot do this: the browser sends the next request while it still cancels the one
     before, and may lose both.
@@ -17,7 +17,7 @@ class Latest:
         self._turn = 0
 
     def choose(self, recording: Hashable) -> None:
-        """End all answers under way; from now on only those about this recording are given."""
+        """End all answers under way; from now on only this recording is answered."""
         self._recording = recording
         self.stop()
 

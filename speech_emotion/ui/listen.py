@@ -17,7 +17,7 @@ from speech_emotion.ui.latest import Latest
 from speech_emotion.ui.own_voice import TARGET, Voice, enroll, line, panel, reference_for
 from speech_emotion.ui.page import label, player, recorder
 from speech_emotion.ui.registry import classifier, serving
-from speech_emotion.ui.wording import describe, refuse, span, text
+from speech_emotion.ui.wording import advise, refuse, span, text
 
 TURN_SECONDS = 10.0  # a longer recording gets a timeline, too
 
@@ -34,7 +34,7 @@ class Answer:
         whole: the recording's length in seconds, as far as it is known.
         refusal: why there is no answer, as the library says it.
         meant: of an example, the emotion that its actor meant.
-        knows_voice: whether it was answered beside the visitor's own voice.
+        knows_voice: whether the visitor's own voice was the reference.
         done: whether all of it has been heard.
     """
 
@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def with_reference(self) -> bool:
-        """Whether it was answered beside how a voice sounds elsewhere."""
+        """Whether the answer was given with a reference."""
         return self.knows_voice or any(each.with_reference for each in self.timelines)
 
 
@@ -86,7 +86,7 @@ class Listen:
         latest = gr.State(Latest())
         shown = [self.answer, self.result]
         voiced, known = [*shown, self.own_voice], [self.own_voice, self.compares]
-        asked = [self.voice, self.model, self.language, self.example, *known]
+        inputs = [self.voice, self.model, self.language, self.example, *known]
         begin = gr.on(
             [self.voice.upload, self.model.change],
             begin_again,
@@ -103,8 +103,10 @@ class Listen:
             (self.forget_voice.click, forget_voice, [], voiced),
             (self.toggle.click, toggle, [], [*shown, self.compares]),
         ):
-            inputs = [latest, *extra, *asked]
-            event(only_latest(answer, len(extra)), inputs, outputs, trigger_mode="multiple", **quiet)
+            event(
+                only_latest(answer, len(extra)), [latest, *extra, *inputs], outputs, trigger_mode="multiple",
+                **quiet,
+            )  # fmt: skip
         self.stop.click(
             show_stopped, [latest, self.result, self.language, *known], shown, queue=False, **quiet
         )
@@ -151,7 +153,7 @@ def only_latest(answer: Callable[..., Iterator], path_at: int) -> Callable[..., 
 
 
 def begin_again(latest: Latest, path: str | None, model: str, language: str) -> tuple[str, None]:
-    """Replace the last recording's answer at once, so that nothing of it stands above the new one."""
+    """Clear the last recording's answer at once, before the new recording is answered."""
     latest.choose((path, model))
     return (render.welcome() if path is None else render.working(language)), None
 
@@ -179,7 +181,7 @@ def listen(
 def hear_plain(
     plain: str | None, answer: Answer | None, path: str | None, model: str, language: str, *rest
 ) -> Iterator[tuple[str, Answer | None, Voice | None]]:
-    """Hear the visitor's plain sentence, then answer the recording beside it.
+    """Enroll the visitor's plain sentence, then answer the recording with it as the reference.
 
     Args:
         plain: path of the sentence's recording, which is deleted.
@@ -289,7 +291,7 @@ def show(
             "fact_model": f"{answer.model}, {answer.prediction.engine}",
             "fact_calibration": heard.calibration if measured and language == "en" else "",
         }
-        advice = describe(answer.prediction, heard.report if measured else {}, language)
+        advice = advise(answer.prediction, heard.report if measured else {}, language)
         card = render.answer_card(answer.prediction, advice, facts, language, answer.meant)
         card += panel(voice, answer.model, language, trouble)
     return card + (_call(answer, heard, language, compares) if answer.timelines else "")

@@ -1,4 +1,4 @@
-"""What gets in and what goes out: which of Gradio's paths are open, how much may be sent, and headers.
+"""Access control: which of Gradio's paths are open, how large a request may be, and the response headers.
 
 Gradio serves more than this page needs, and opens addresses that visitors name: `file=http://...` as a path,
 or a recording whose `path` is one. Nothing of that is needed here, so none of it gets through; and of the
@@ -96,7 +96,7 @@ def limit_texts() -> None:
     GradioMultiPartParser.on_part_data = take_little
 
 
-class Gate:
+class GuardMiddleware:
     """An ASGI middleware in front of Gradio."""
 
     def __init__(self, app: ASGIApp):
@@ -104,7 +104,7 @@ class Gate:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer why not."""
+        """Pass a request on, or refuse it with a reason."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -1,7 +1,7 @@
-"""A visitor's own voice: after one plain sentence, answers are given beside how that person normally sounds.
+"""A visitor's own voice: after one plain sentence, answers take into account how that person normally sounds.
 
 What the model remembers of a voice lives in the visitor's session. It is never written to disk. The recording
-of the sentence is deleted as soon as it has been heard.
+of the sentence is deleted as soon as the model has heard it.
 """
 
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ def reference_for(voice: Voice | None, model: str) -> Reference | None:
 
 
 def enroll(path: str, model: str) -> Voice:
-    """Hear a visitor's plain sentence, and delete the recording.
+    """Return how a visitor's plain sentence sounds, and delete the recording.
 
     Raises:
         AudioError: nobody speaks in it, or it cannot be read.

@@ -94,7 +94,7 @@ def label(key: str) -> str:
 
 
 def icon(emotion: str, little: bool = False) -> str:
-    """Render an emotion's face as an icon beside its name."""
+    """Render an emotion's face as the icon next to its name."""
     name = emotion.replace(" ", "-") if emotion in POSES else "neutral"
     return (
         f"<svg class='icon{' little' if little else ''}' aria-hidden='true' focusable='false'>"

@@ -24,7 +24,7 @@ class Attempt:
     Attributes:
         target: the emotion that was chosen.
         prediction: the answer; None where there is none.
-        knows_voice: whether it was answered beside the visitor's own voice.
+        knows_voice: whether the visitor's own voice was the reference.
         refusal: why there is no answer, as the library says it.
     """
 

@@ -1,7 +1,8 @@
 """The models on offer: the shipped ones, and those that `MODEL_ID` names before them.
 
-A published model may be damaged, or the hub out of reach or slow. So those of the hub are fetched beside the
-page, which serves what is there, says what is not and why, and tries that again from time to time.
+A published model may be damaged, or the hub out of reach or slow. So models of the hub are fetched in the
+background. The page serves the models that are loaded, names the others with the reason, and tries them again
+from time to time.
 """
 
 import os
@@ -24,7 +25,7 @@ _loading = threading.Lock()
 
 
 def load_all() -> None:
-    """Load the models on this machine, and start to fetch the others beside the page."""
+    """Load the models on this machine, and start to fetch the others in the background."""
     for name, place in MODELS.items():
         if Path(place).is_dir():
             _try(name)

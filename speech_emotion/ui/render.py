@@ -169,6 +169,14 @@ def stop_button(press: str, language: str) -> str:
     return f"<div><button type='button' class='btn' {attributes}>{words}</button></div>"
 
 
+def opening(lead: str, words: str, press: str) -> str:
+    """Render a sentence and a button that starts what it announces, by pressing a hidden button of Gradio."""
+    return (
+        f"<div class='stack'>{span(lead, 'p', 'class=lead')}<div><button type='button' class='btn main' "
+        f"data-action='press' data-press='{press}'>{span(words)}</button></div></div>"
+    )
+
+
 def saving(key: str, name: str, mime: str, content: str, language: str, main: bool = False) -> str:
     """Render a button that saves a text as a file; the page holds the text and the server keeps nothing."""
     place = f"file-{key.replace('_', '-')}"

@@ -32,7 +32,7 @@ M4A, OGG, FLAC, MP4 and others) in base64, with or without `data:audio/wav;base6
 `curl -F files=@call.mp3 HOST/gradio_api/upload`, and name here the path that it answers."""
 MODEL = f"One of {', '.join(MODELS)}; by default the first that is loaded."
 CAUTION = (
-    "It judges the sound of a voice, not what a person feels, and is often wrong on voices unlike actors'."
+    "It classifies the sound of a voice, not what a person feels. It is often wrong on voices unlike actors'."
 )
 CLASSIFY = f"""Tell which emotion the voice in a recording of up to an hour expresses, in one answer.
 

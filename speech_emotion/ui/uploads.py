@@ -1,8 +1,8 @@
-"""Where visitors' recordings lie while they are heard: in one folder, which goes when the app ends.
+"""The folder that holds visitors' recordings until the app has answered them, removed when the app ends.
 
-Gradio deletes what it was given after a while and at its end, but not what a visitor broke off to send, nor
-anything once it is killed. So everything temporary lies in this folder, old files in it are swept, and a
-folder whose app is no longer there is removed by the next one.
+Gradio deletes uploads after a while and when it ends, but not an upload that a visitor broke off, and nothing
+once it is killed. So all temporary files lie in this folder, old files in it are deleted, and the next app
+removes the folder of one that was killed.
 """
 
 import atexit
@@ -25,7 +25,7 @@ UPLOADS = FOLDER / "uploads"
 
 
 def claim() -> None:
-    """Make the folder, and have Gradio, which must not be imported before, and everything else use it."""
+    """Make the folder, and have Gradio and tempfile use it; call this before Gradio is imported."""
     for folder in FOLDER.parent.glob(f"{PREFIX}*"):
         if folder == FOLDER or not _runs(folder.name.removeprefix(PREFIX)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -46,7 +46,7 @@ def lacks_room(size: int) -> bool:
 
 
 def warn_of_room() -> str:
-    """Return a sentence for whoever runs the app where not every upload has room; "" where all have."""
+    """Return a warning for the log if the disk has no room for the largest upload, else ""."""
     if not lacks_room(MOST_UPLOADED):
         return ""
     free = shutil.disk_usage(FOLDER.parent).free
@@ -58,7 +58,7 @@ def warn_of_room() -> str:
 
 
 def keep_swept() -> None:
-    """Sweep the uploads from time to time; what lies there already belongs to the page."""
+    """Delete old uploads from time to time, in the background; files that are there already stay."""
     own = set(UPLOADS.rglob("*"))
 
     def sweep_on() -> None:
@@ -70,7 +70,7 @@ def keep_swept() -> None:
 
 
 def sweep(folder: Path, kept: set[Path], seconds: float) -> None:
-    """Remove the files under a folder that are older than so many seconds, but for some that are kept."""
+    """Delete the files under a folder that are older than so many seconds, except those to keep."""
     for place, _, names in os.walk(folder, topdown=False):  # which passes over what has gone meanwhile
         old = [path for name in names if (path := Path(place, name)) not in kept and _age(path) > seconds]
         for path in old:

@@ -118,7 +118,7 @@ def refuse(sentence: str, language: str = "en") -> str:
     return sentence
 
 
-def describe(prediction: Prediction, report: dict, language: str = "en") -> Advice:
+def advise(prediction: Prediction, report: dict, language: str = "en") -> Advice:
     """Describe a prediction in words.
 
     If the model is not sure, the text names its two most probable answers and suggests to ask. It also
@@ -216,5 +216,5 @@ def _name(phrases: dict, label: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a share of 1 as a whole number of percent, rounded as the bars beside it are."""
+    """Return a share of 1 as a whole number of percent, rounded as the bars are."""
     return f"{100 * share:.0f}"

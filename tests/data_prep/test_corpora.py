@@ -10,9 +10,9 @@ from data_prep.schema import Clip, Rejected
 from speech_emotion.labels import map_label
 
 
-def describe(path: Path, *others: Path) -> Clip:
+def parse(path: Path, *others: Path) -> Clip:
     """Read a name, with other files around it."""
-    return Recogniser(path.parent, [path, *others]).describe(path)
+    return Recogniser(path.parent, [path, *others]).parse_name(path)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def describe(path: Path, *others: Path) -> Clip:
     ],
 )  # fmt: skip
 def test_names_are_read_wherever_the_files_lie(path, facts):
-    clip = describe(Path(path))
+    clip = parse(Path(path))
     assert {name: getattr(clip, name) for name in facts} == facts
 
 
@@ -102,7 +102,7 @@ def test_names_are_read_wherever_the_files_lie(path, facts):
 )
 def test_names_that_break_the_rules_are_rejected_with_the_reason(path, reason):
     with pytest.raises(Rejected, match=reason):
-        describe(Path(path))
+        parse(Path(path))
 
 
 SUMMARY = """"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"
@@ -127,7 +127,7 @@ def write_crema_d(folder: Path, results: str = "processedResults") -> None:
 )
 def test_crema_d_reads_the_tables_beside_the_audio(audio, tmp_path):
     write_crema_d(tmp_path)
-    clip = describe(tmp_path / audio)
+    clip = parse(tmp_path / audio)
     assert (clip.age, clip.gender) == (51, "male")
     assert (clip.perceived_emotion, clip.agreement) == ("neutral:anger", 0.4)
 
@@ -135,19 +135,19 @@ def test_crema_d_reads_the_tables_beside_the_audio(audio, tmp_path):
 def test_the_tables_of_crema_d_are_found_whatever_their_case(tmp_path):
     write_crema_d(tmp_path, results="processedresults")
     (tmp_path / "VideoDemographics.csv").rename(tmp_path / "videodemographics.CSV")
-    clip = describe(tmp_path / "audiowav" / "1001_ieo_fea_hi.wav")
+    clip = parse(tmp_path / "audiowav" / "1001_ieo_fea_hi.wav")
     assert (clip.gender, clip.perceived_emotion) == ("male", "sad")
 
 
 def test_without_tables_crema_d_still_knows_what_the_name_says(tmp_path):
-    clip = describe(tmp_path / "AudioWAV" / "1001_IEO_ANG_HI.wav")
+    clip = parse(tmp_path / "AudioWAV" / "1001_IEO_ANG_HI.wav")
     assert (clip.gender, clip.perceived_emotion, clip.source_emotion) == (None, None, "anger")
 
 
 def test_what_listeners_of_crema_d_heard(tmp_path):
     write_crema_d(tmp_path)
     heard, tied, unvoted = (
-        describe(tmp_path / "AudioWAV" / f"1001_IEO_{name}.wav") for name in ("FEA_HI", "ANG_HI", "SAD_HI")
+        parse(tmp_path / "AudioWAV" / f"1001_IEO_{name}.wav") for name in ("FEA_HI", "ANG_HI", "SAD_HI")
     )
     assert crema_d.heard_emotion(heard) == "sad"
     assert heard.source_emotion == "fear"
@@ -160,7 +160,7 @@ def test_what_listeners_of_crema_d_heard(tmp_path):
 def test_every_vote_of_the_published_table_is_understood(corpora):
     folder = corpora / "CREMA-D" / "AudioWAV"
     names = [row["FileName"] for row in crema_d._rows(folder, "summarytable.csv")]
-    clips = [describe(folder / f"{name}.wav") for name in names if name.lower() not in crema_d.FAULTS]
+    clips = [parse(folder / f"{name}.wav") for name in names if name.lower() not in crema_d.FAULTS]
     assert len(clips) == 7436
     assert all(clip.perceived_emotion and clip.gender and clip.age for clip in clips)
 
@@ -193,7 +193,7 @@ def read(root: Path, named=None) -> dict[str, str]:
     recogniser, found = Recogniser(root, paths, named), {}
     for path in paths:
         try:
-            found[str(path.relative_to(root))] = recogniser.describe(path).corpus
+            found[str(path.relative_to(root))] = recogniser.parse_name(path).corpus
         except Rejected as rejected:
             found[str(path.relative_to(root))] = str(rejected)
     return found
@@ -258,7 +258,7 @@ def test_modules_agree_with_the_published_tables(name, corpora):
     disagreeing, left_out = [], []
     for row in rows:
         try:
-            clip = recogniser.describe(corpora / row["path"])
+            clip = recogniser.parse_name(corpora / row["path"])
         except Rejected:
             left_out.append(Path(row["path"]).stem)
             continue
@@ -294,7 +294,7 @@ def test_the_clips_of_emov_db_are_read_as_the_folders_say(corpora):
     found = Counter(
         (clip.speaker, clip.source_emotion)
         for path in find_recordings(corpora / "EmoV-DB")
-        for clip in [describe(path)]
+        for clip in [parse(path)]
     )
     assert found == {
         ("emov_db-bea", "anger"): 110, ("emov_db-jenie", "anger"): 110, ("emov_db-sam", "anger"): 110,

@@ -4,7 +4,7 @@ import sys
 from conftest import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
-from dataset import describe
+from dataset import count_corpora
 
 
 def test_the_measured_figures_add_up():
@@ -22,7 +22,7 @@ def test_the_measured_figures_add_up():
 
 
 def test_a_small_dataset_is_described_by_its_corpora(small_dataset):
-    facts = describe(small_dataset)
+    facts = count_corpora(small_dataset)
     assert (facts["clips"], facts["speakers"]) == (32, 10)
     savee = facts["corpora"]["savee"]
     assert (savee["clips"], savee["speakers"], savee["languages"], savee["role"]) == (8, 4, ["en"], "folds")

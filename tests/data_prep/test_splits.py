@@ -471,7 +471,7 @@ def test_a_corpus_with_nearly_one_label_is_set_aside_until_it_is_named(speakers,
     left_out = assign_splits(rows, "leave_out:calls")
     assert {s for item, s in zip(rows, left_out, strict=True) if item.corpus == "calls"} == {"test"}
     if one_sided:
-        assert "nearly one label" in found["calls"].describe("calls")
+        assert "nearly one label" in found["calls"].warning("calls")
 
 
 def test_where_every_corpus_has_the_same_two_labels_none_of_them_is_one_sided():

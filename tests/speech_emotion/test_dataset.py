@@ -1,4 +1,4 @@
-"""Rows of the prepared dataset as a stranger reads them."""
+"""Rows of the prepared dataset as a script without this package's environment reads them."""
 
 import re
 

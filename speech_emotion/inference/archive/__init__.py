@@ -1,1 +1,1 @@
-"""An archive of recordings, from a folder to a bucket, judged into Parquet tables: see docs/archive.md."""
+"""Classify an archive of recordings, a folder or a bucket, into Parquet tables: see docs/archive.md."""

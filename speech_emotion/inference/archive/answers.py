@@ -89,7 +89,7 @@ def answer(
             "seconds": round(timeline.seconds, 2),
             "speech_seconds": round(prediction.seconds, 2),
             "utterances": len(prediction.utterances),
-            **describe(prediction),
+            **answer_columns(prediction),
             "mixed": prediction.mixed,
             "engine": prediction.engine,
         }
@@ -146,10 +146,10 @@ def attempt(
 
 def locate(segment: Segment) -> dict:
     """Return the columns of an utterance."""
-    return {"start": round(segment.start, 2), "end": round(segment.end, 2), **describe(segment)}
+    return {"start": round(segment.start, 2), "end": round(segment.end, 2), **answer_columns(segment)}
 
 
-def describe(answer: Prediction | Segment) -> dict:
+def answer_columns(answer: Prediction | Segment) -> dict:
     """Return the columns that an answer has for a recording and for an utterance."""
     return {
         "emotion": answer.label,

@@ -7,7 +7,7 @@ from pathlib import Path
 from datasets import Audio, Dataset, Features, IterableDataset, List, Value
 
 from speech_emotion.audio.decoding import AudioError
-from speech_emotion.inference.archive.answers import answer_channel, attempt, describe, load, locate
+from speech_emotion.inference.archive.answers import answer_channel, answer_columns, attempt, load, locate
 from speech_emotion.inference.archive.inputs import Source
 
 
@@ -34,7 +34,7 @@ class Annotator:
             return nothing | {"prediction_error": str(timeline)}
         prediction = timeline.prediction(classifier)
         utterances = [locate(each) for each in prediction.utterances]
-        answer = {**describe(prediction), "mixed": prediction.mixed, "utterances": utterances}
+        answer = {**answer_columns(prediction), "mixed": prediction.mixed, "utterances": utterances}
         return nothing | {f"predicted_{name}": value for name, value in answer.items()}
 
     def _read(self, value: dict | str | bytes | None) -> Path | bytes | AudioError:

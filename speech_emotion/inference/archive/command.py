@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(f"{format_os_error(error, options.output)}.") from error
     except ValueError as error:  # ArchiveError, ModelError
         raise SystemExit(str(error)) from error
-    print(describe(summary, options.output))
+    print(to_sentences(summary, options.output))
     if summary.failed == summary.files:
         raise SystemExit(1)
 
@@ -81,7 +81,7 @@ def positive(text: str) -> int:
     return number
 
 
-def describe(summary: Summary, folder: Path) -> str:
+def to_sentences(summary: Summary, folder: Path) -> str:
     """Return sentences about a run."""
     lines = [
         f"{summary.files:,} recordings are in {folder}, {summary.hours:,.1f} hours of them with an answer."

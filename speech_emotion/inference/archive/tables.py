@@ -48,7 +48,7 @@ class Rows:
         recordings: a row; in a stereo call, a row for each channel.
         utterances: a row for each utterance, by their start, then by channel.
         failed: a row if there is no answer.
-        seconds: of sound that was judged.
+        seconds: of sound that was classified.
     """
 
     recordings: list[dict] = field(default_factory=list)

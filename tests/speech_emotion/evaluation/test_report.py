@@ -270,8 +270,8 @@ def test_the_card_states_the_speakers_of_the_distillation(report, speakers, sent
 
 def test_the_card_states_the_encoder_a_cnn_was_distilled_from(report):
     distillation = {"command": "python distill.py", "speakers": []}
-    taught = {"distilled_from": "outputs/distilled", "distillation": distillation}
-    card = fill_card(report | {"training": TRAINING | taught})
+    distilled = {"distilled_from": "outputs/distilled", "distillation": distillation}
+    card = fill_card(report | {"training": TRAINING | distilled})
     assert "the states of a larger encoder, `outputs/distilled`," in card
     assert "Distillation of the larger encoder, which uses no labels, used no clip of them either." in card
     assert "larger encoder" not in fill_card(report)

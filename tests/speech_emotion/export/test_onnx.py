@@ -336,7 +336,7 @@ def test_an_export_that_does_not_fit_its_checkpoint_is_refused(fault, copy):
 
 
 def loop_for_ever(file: Path, longest: int) -> None:
-    """Let an export go on without end for sound of more samples than the longest."""
+    """Make an export run without end for sound of more samples than the longest."""
     helper, kinds = onnx.helper, onnx.TensorProto
     body = helper.make_graph(
         [

@@ -239,7 +239,7 @@ def test_a_pooling_layer_written_into_a_stock_model_computes_the_same_logits(
         TunedPoolingLayer(model, 2)
 
 
-def test_what_has_no_tail_is_refused_in_a_sentence(encoder_folder, cnn_folder):
+def test_a_model_without_upper_layers_to_train_is_refused_in_a_sentence(encoder_folder, cnn_folder):
     with pytest.raises(ValueError, match="7 frozen layers: the encoder has 1"):
         UpperEncoder(new_classifier(encoder_folder, ["happy", "sad"])[0], 7)
     with pytest.raises(ValueError, match="not of this spectrogram"):

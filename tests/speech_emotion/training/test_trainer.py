@@ -22,7 +22,7 @@ def model() -> nn.Linear:
     return layer
 
 
-def test_the_average_is_lent_and_in_the_end_kept(model):
+def test_the_average_replaces_the_weights_during_evaluation_and_for_good_at_the_end(model):
     average, state = WeightAverage(0.5), SimpleNamespace(global_step=0, best_model_checkpoint=None)
     average.on_train_begin(None, state, None, model=model)
     steps(average, model, state, [1.0, 1.0])

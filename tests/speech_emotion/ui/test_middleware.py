@@ -315,7 +315,7 @@ def test_an_upload_is_refused_where_it_would_fill_the_disk_and_the_log_says_so(m
         await JSONResponse(["taken"])(scope, receive, send)
 
     def send() -> tuple[int, object]:
-        answer = TestClient(middleware.Gate(take)).post(middleware.UPLOAD, content=b"x" * 1000)
+        answer = TestClient(middleware.GuardMiddleware(take)).post(middleware.UPLOAD, content=b"x" * 1000)
         return answer.status_code, answer.json()
 
     have_free(monkeypatch, uploads.SPARE + 1000)
@@ -340,7 +340,7 @@ def test_a_disk_that_fills_meanwhile_is_told_as_such(monkeypatch, capsys):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     have_free(monkeypatch, uploads.MOST_UPLOADED)
-    answer = TestClient(middleware.Gate(fill)).post(middleware.UPLOAD, content=b"x")
+    answer = TestClient(middleware.GuardMiddleware(fill)).post(middleware.UPLOAD, content=b"x")
     assert (answer.status_code, answer.json()["detail"]) == (507, middleware.NO_ROOM)
     assert "1000 MB are free in " in capsys.readouterr().out
 

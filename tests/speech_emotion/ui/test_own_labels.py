@@ -9,7 +9,7 @@ from speech_emotion import EmotionClassifier
 from speech_emotion.models.loading import new_classifier
 from speech_emotion.ui.avatar import POSES, blend
 from speech_emotion.ui.render import answer_card
-from speech_emotion.ui.wording import LANGUAGES, describe
+from speech_emotion.ui.wording import LANGUAGES, advise
 
 MOODS = ["boredom", "contempt", "relief at last", "無関心"]
 
@@ -27,7 +27,7 @@ def classifier(tmp_path_factory) -> EmotionClassifier:
 def test_an_answer_has_the_words_of_the_table_and_neutral_looks(classifier, language):
     prediction = classifier.predict(speak(seconds=2))
     assert list(prediction.probabilities) == MOODS
-    card = answer_card(prediction, describe(prediction, {}, language), {}, language)
+    card = answer_card(prediction, advise(prediction, {}, language), {}, language)
     for mood in MOODS:
         assert f"data-label='{mood}'" in card
     assert card.count("e-other") >= len(MOODS)

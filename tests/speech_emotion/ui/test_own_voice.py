@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from conftest import pause, speak, write_wav
+from conftest import pause, speak, speak_utterances, write_wav
 
 from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.inference.timeline import iter_timeline
@@ -35,8 +34,7 @@ def plain(tmp_path) -> str:
 
 @pytest.fixture
 def call(tmp_path) -> str:
-    parts = [part for number in range(3) for part in (pause(1.5), speak(110 + 50 * number, 3, seed=number))]
-    return str(write_wav(tmp_path / "call.wav", np.concatenate(parts)))
+    return str(write_wav(tmp_path / "call.wav", speak_utterances()))
 
 
 def test_the_recording_of_the_plain_sentence_is_deleted_whether_it_can_be_used_or_not(

@@ -14,7 +14,7 @@ from speech_emotion.ui.wording import (
     REFUSALS,
     TEXTS,
     Advice,
-    describe,
+    advise,
     emotion_name,
     headings,
     most_confused,
@@ -157,14 +157,14 @@ def test_headings_are_those_of_what_has_one(language):
     ],
 )
 def test_the_words_say_how_sure_the_model_is(confidence, sure, start):
-    advice = describe(predict(confidence=confidence, sure=sure), {})
+    advice = advise(predict(confidence=confidence, sure=sure), {})
     assert advice.summary.startswith(start)
     assert f"{confidence:.0%}" in advice.summary
 
 
 def test_a_sure_answer_has_its_own_description_and_suggestions():
     words = PHRASES["en"]["emotions"]["sad"]
-    advice = describe(predict("sad", 0.9), {})
+    advice = advise(predict("sad", 0.9), {})
     assert advice == Advice(
         summary="To the model, this voice sounds sad. The model is sure: it gives this answer a probability of 90%. "
         + words["may_express"],
@@ -175,13 +175,13 @@ def test_a_sure_answer_has_its_own_description_and_suggestions():
         suggestions=words["suggestions"],
         caution=PHRASES["en"]["sentences"]["caution"],
     )
-    assert describe(predict("sad", 0.9), {}, "de").summary.startswith(
+    assert advise(predict("sad", 0.9), {}, "de").summary.startswith(
         "Für das Modell klingt diese Stimme traurig."
     )
 
 
 def test_a_fairly_sure_answer_names_the_second_likeliest_too():
-    advice = describe(predict("angry", 0.6), {})
+    advice = advise(predict("angry", 0.6), {})
     assert "The second most likely answer is “sad” (30%)." in advice.summary
     assert advice.suggestions == PHRASES["en"]["emotions"]["angry"]["suggestions"]
 
@@ -189,7 +189,7 @@ def test_a_fairly_sure_answer_names_the_second_likeliest_too():
 @each_language
 def test_who_is_not_sure_names_two_and_suggests_to_ask(language):
     phrases = PHRASES[language]
-    advice = describe(predict("angry", 0.5, sure=False), answered("angry", 50, 50, 50), language)
+    advice = advise(predict("angry", 0.5, sure=False), answered("angry", 50, 50, 50), language)
     first, second = (phrases["emotions"][label] for label in ("angry", "sad"))
     assert re.search(rf"{first['name']}. \(50.+{second['name']}. \(38", advice.summary)
     assert advice.sounds_like == f"{first['sounds_like']} {second['sounds_like']}"
@@ -199,11 +199,11 @@ def test_who_is_not_sure_names_two_and_suggests_to_ask(language):
 
 
 def test_the_confusion_is_what_such_answers_most_often_really_were():
-    advice = describe(predict("angry"), answered("angry", angry=60, happy=10, sad=30))
+    advice = advise(predict("angry"), answered("angry", angry=60, happy=10, sad=30))
     assert advice.confusion == (
         "In tests, “sad” was the right answer for 30% of the recordings that this model called “angry”."
     )
-    advice = describe(predict("happy"), answered("happy", angry=30, happy=60, sad=10), "de")
+    advice = advise(predict("happy"), answered("happy", angry=30, happy=60, sad=10), "de")
     assert advice.confusion == (
         "In Tests war „wütend“ die richtige Antwort bei 30\xa0% der Aufnahmen, "
         "die dieses Modell „fröhlich“ genannt hat."
@@ -239,15 +239,15 @@ def test_a_confusion_is_told_from_a_tenth_and_five_clips(column, expected):
 )
 def test_a_report_without_this_models_matrix_gives_no_confusion(change):
     report = answered("angry", angry=60, happy=10, sad=30)
-    assert describe(predict("angry"), report).confusion
-    assert describe(predict("angry"), report | change).confusion == ""
-    assert describe(predict("angry"), {}).confusion == ""
+    assert advise(predict("angry"), report).confusion
+    assert advise(predict("angry"), report | change).confusion == ""
+    assert advise(predict("angry"), {}).confusion == ""
 
 
 def test_a_model_of_one_class_has_no_second_and_no_confusion():
     report = {"labels": ["sad"], "confusion_matrix": [[50]]}
-    assert describe(Prediction("sad", {"sad": 1.0}, 2.0, True, "PyTorch"), report).confusion == ""
-    assert describe(Prediction("sad", {"sad": 1.0}, 2.0, False, "PyTorch"), report).summary.endswith(
+    assert advise(Prediction("sad", {"sad": 1.0}, 2.0, True, "PyTorch"), report).confusion == ""
+    assert advise(Prediction("sad", {"sad": 1.0}, 2.0, False, "PyTorch"), report).summary.endswith(
         "“sad” (100%)."
     )
 
@@ -258,23 +258,23 @@ def test_a_label_without_phrases_is_only_text(language, label):
     phrases = PHRASES[language]
     sure = Prediction(label, {label: 0.9, "sad": 0.1}, 2.0, True, "PyTorch")
     report = {"labels": [label, "sad"], "confusion_matrix": [[50, 0], [50, 50]]}
-    advice = describe(sure, report, language)
+    advice = advise(sure, report, language)
     assert f" {label}." in advice.summary
     assert label in advice.sounds_like and label in advice.confusion
     assert advice.suggestions == phrases["ask"]
     unsure = Prediction("sad", {label: 0.4, "sad": 0.6}, 2.0, False, "PyTorch")
-    assert label in describe(unsure, report, language).summary
+    assert label in advise(unsure, report, language).summary
 
 
 def test_changing_an_advice_changes_no_phrase():
-    describe(predict("sad"), {}).suggestions.clear()
-    assert describe(predict("sad"), {}).suggestions
+    advise(predict("sad"), {}).suggestions.clear()
+    assert advise(predict("sad"), {}).suggestions
 
 
 @pytest.mark.parametrize("language", ["xx", "../phrases/en", "EN", ""])
 def test_a_language_that_is_not_there_is_refused(language):
     with pytest.raises(KeyError):
-        describe(predict(), {}, language)
+        advise(predict(), {}, language)
 
 
 UI = ROOT / "speech_emotion" / "ui"
