@@ -1,4 +1,4 @@
-"""Measure an archive: its speed by processes, on a Ray cluster and beside transformers' pipeline; its memory.
+"""Measure an archive: its speed by processes, on a Ray cluster and in transformers' pipeline; its memory.
 
     python benchmarks/archive.py                    # on an idle machine
     python benchmarks/archive.py --files 100 1000   # fewer recordings, for a first look

@@ -1,4 +1,4 @@
-"""How far "sure" can be trusted on speakers that a model never heard, and on plain talk.
+"""Measure how often "sure" answers are right on speakers that a model never heard, and on plain talk.
 
     python benchmarks/confidence.py models/wav2vec2 --output benchmarks/results/confidence.json
 

@@ -1,4 +1,4 @@
-"""How fast `python -m data_prep` is: on all corpora, beside librosa, and as the corpora grow.
+"""Measure how fast `python -m data_prep` is: on all corpora, compared with librosa, and as the corpora grow.
 
     pip install 'speech-emotion-recognition[bench]'
     python benchmarks/prepare.py --corpora corpora

@@ -1,12 +1,12 @@
-"""What a speaker's own voice beside a clip is worth: the same clips with and without a reference.
+"""Measure the gain from a speaker's own voice as reference: the same clips with and without it.
 
     python benchmarks/reference.py outputs/folds outputs/left_out --output benchmarks/results/reference.json
 
 For each model folder (`train.py --pooling_layer --validate false`) a head is trained on its training speakers
-and tested on its test speakers, whom neither has heard. How much the head counts beside the classifier, and
-the temperature and threshold of answers with a reference, are chosen on the corpora left out. A reference is
-never the clip itself: 1, 3 or 6 plain clips of the speaker, 20 clips of a call (70 % plain, or half), all
-others, or 3 plain clips of somebody else.
+and tested on its test speakers, whom neither has heard. The corpora left out choose the weight of the head
+against the classifier, and the temperature and threshold of answers with a reference. A reference is never
+the clip itself: 1, 3 or 6 plain clips of the speaker, 20 clips of a call (70 % plain, or half), all others,
+or 3 plain clips of somebody else.
 """
 
 import argparse

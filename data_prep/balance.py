@@ -1,4 +1,4 @@
-"""How well a corpus, or a speaker, tells the label: who has nearly one label teaches it by the microphone.
+"""Corpora and speakers with nearly one label: a model could learn their label from the microphone.
 
 The measure is the effective number of labels, e to the power of the entropy of the label counts: clips that
 are all angry have 1, clips that are half angry and half sad have 2, and 87 % anger with some of three others
@@ -21,7 +21,7 @@ TOLERANCE = 1e-9  # two labels of equal share count as two
 
 
 class OneSided(NamedTuple):
-    """A corpus that teaches the label by its microphone.
+    """A corpus whose label a model could learn from the microphone.
 
     Attributes:
         clips: how many it has.

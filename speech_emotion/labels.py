@@ -51,7 +51,7 @@ POLICY = {
         Rule("anger", "angry", "angry", "angry",
              "the noun for angry (CREMA-D, SAVEE, EmoV-DB, EMOVO, EYASE, EMO-DB, MELD)"),
         Rule("calm", "calm", None, "calm",
-             "RAVDESS's second baseline beside neutral, and TurEV-DB's only one, sakin: a voice at rest; "
+             "RAVDESS's second baseline, next to neutral, and TurEV-DB's only one, sakin: a voice at rest; "
              f"{_NOT_IN_EMOV}"),
         Rule("disgust", "disgust", "disgust", "disgust",
              "same word (RAVDESS, TESS, CREMA-D, SAVEE, EmoV-DB, ASVP-ESD, EMOVO, EMO-DB, BanglaSER's "

@@ -1,4 +1,4 @@
-"""What stands in for a classifier where a test is about the processes around it; other processes import it."""
+"""A stand-in for a classifier, for tests of the processes around it; other processes import it."""
 
 import os
 import signal

@@ -48,7 +48,7 @@ def test_every_link_of_a_document_leads_somewhere():
 
 
 def test_the_readme_fits_on_a_few_screens():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 190
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 160
 
 
 def test_no_speaker_is_in_training_and_test_but_where_a_summary_says_so():

@@ -154,6 +154,7 @@ SHELL = [(document, command) for document in DOCUMENTS for command in examples(d
 # What only a checkout, a GPU, hours or an account can run.
 ELSEWHERE = (
     "make ",
+    "MODEL_ID=",
     "accelerate launch ",
     "python distill.py ",
     "hf ",

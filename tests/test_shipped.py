@@ -1,4 +1,4 @@
-"""What ships: checkpoints that a stock pipeline opens, with reports, cards and pins that agree."""
+"""The shipped models: checkpoints that a stock pipeline opens, with reports, cards and pins that agree."""
 
 import json
 import re

@@ -38,7 +38,7 @@ SPARE = (
 
 
 class Engine(Protocol):
-    """What runs a network.
+    """An engine that runs a network.
 
     Attributes:
         name: of the engine, for people.

@@ -202,7 +202,7 @@ class EmotionClassifier:
 
     @cached_property
     def reference_head(self) -> ReferenceHead | None:
-        """What answers a clip together with a speaker's reference; None where the folder has none."""
+        """The network for a clip with a speaker's reference; None if the folder has none."""
         return ReferenceHead.load(self.folder) if self.folder else None
 
     def enroll(

@@ -1,1 +1,1 @@
-"""What train.py trains with."""
+"""Training: arguments, data, the Trainer, distillation and checkpoints."""

@@ -1,4 +1,4 @@
-"""What happens to training clips, and to no others: rooms, microphones, pauses, cuts and levels, and mix-up.
+"""Augmentation of training clips: rooms, microphones, pauses, cuts and levels, and mix-up.
 
 Each change leaves the expressed emotion as it is, so pitch and tempo move little. A clip becomes about what a
 visitor would send: silence or noise around the voice, a telephone, a codec, a cut-off end, a single word.

@@ -1,4 +1,4 @@
-"""What happens to a model before its first step: frozen layers, a linear probe, low-rank adapters."""
+"""Changes to a model before its first step: frozen layers, a linear probe, low-rank adapters."""
 
 import re
 

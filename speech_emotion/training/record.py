@@ -1,4 +1,4 @@
-"""What is written down about a training: in the model's report, and in the summary of several protocols."""
+"""Descriptions of a training for the model's report and for the summary of several protocols."""
 
 import json
 import shlex

@@ -108,9 +108,9 @@ def cap_speakers(rows: Dataset, most: int, seed: int) -> Dataset:
 def hold_out_in_turn(splits: DatasetDict, groups: int, seed: int) -> list[DatasetDict]:
     """Deal the training speakers into groups, each once the validation of a training on all the others.
 
-    A temperature that hangs on four actors is theirs more than the model's. Only speakers of corpora that
-    validation has are dealt, each corpus evenly: the rest would be another kind of recording, not another
-    voice.
+    A temperature that is fitted on four actors fits these actors more than the model. Only speakers of
+    corpora that validation has are dealt, each corpus evenly: the rest would be another kind of recording,
+    not another voice.
 
     Args:
         splits: `train` and `validation`; no group hears other speakers.

@@ -1,4 +1,4 @@
-"""How programs call this Space: one example a language, each run by the tests."""
+"""Documentation of the API: an example in each language, which the tests run."""
 
 from html import escape
 

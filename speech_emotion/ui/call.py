@@ -323,7 +323,7 @@ def _moments(emotion: str, lanes: list[Lane], language: str) -> str:
 
 
 def _who(lane: Lane, number: int, segment: Segment, language: str) -> str:
-    """Render whose moment it is where persons have names; else the emotion, with the doubt about it."""
+    """Render the speaker of a moment, or, where speakers have no names, its emotion."""
     if lane.name:
         return f"<span data-lane-name='{number}'>{escape(lane.name)}</span>"
     name = emotion_name(segment.label, language)
@@ -443,7 +443,7 @@ def _caption(segment: Segment, lanes: list[Lane], language: str) -> str:
 
 
 def _mark(lanes: list[Lane], segment: Segment) -> str:
-    """Return what stands for a person's name until the browser saves the file with the name as it is then."""
+    """Return the placeholder of a person's name; the browser fills the name in when it saves the file."""
     return next(
         f"‹{number}›" for number, lane in enumerate(lanes) if any(segment is each for each in lane.segments)
     )

@@ -1,4 +1,4 @@
-"""What programs call: named endpoints without a place on the page."""
+"""The API: named endpoints for programs, which the page does not show."""
 
 from collections import deque
 from collections.abc import Callable
@@ -152,7 +152,7 @@ def enroll(heard: EmotionClassifier, recording: str | None) -> Reference | None:
 def ask(
     recording: object, model: str | None, answer: Callable[[EmotionClassifier], dict | list]
 ) -> dict | list:
-    """Answer a program, or tell it in a sentence why not."""
+    """Answer a program, or raise an error that says why there is no answer."""
     if not recording:
         raise gr.Error("Send a recording.", print_exception=False)
     try:

@@ -71,7 +71,7 @@ def classify(
 
 
 def show(rows: list[dict] | None, language: str, whole: int | None = None) -> str:
-    """Render what is known of the recordings: while there are more to come, how many of them are done."""
+    """Render the answers so far, and how many recordings are done while more are to come."""
     if rows is None:
         return ""
     if whole is not None:
@@ -94,7 +94,7 @@ def show(rows: list[dict] | None, language: str, whole: int | None = None) -> st
 
 
 def show_stopped(latest: Latest, rows: list[dict] | None, language: str) -> str:
-    """Stop, and render what is known by now."""
+    """Stop, and render the answers so far."""
     latest.stop()
     return show(rows, language)
 

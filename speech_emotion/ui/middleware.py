@@ -36,7 +36,7 @@ API = {
 UPLOAD, TOOLS = "/gradio_api/upload", "/gradio_api/mcp"
 MOST_CALLED = 2_000_000  # bytes of a call
 MOST_SENT = 40_000_000  # bytes of a tool's call, which has the recording in it
-PARTS, MOST_PARTS = (b"[", b"{", b","), 30_000  # of a call's JSON: while it is read, everybody waits
+PARTS, MOST_PARTS = (b"[", b"{", b","), 30_000  # of a call's JSON: reading it blocks all other requests
 MOST_FIELD = 10_000  # bytes of an upload's text; Gradio keeps that in memory, and its page sends none
 
 CDN = "https://cdn.jsdelivr.net"  # of the library with which web/ runs a model in the browser
@@ -156,7 +156,7 @@ class GuardMiddleware:
                     return
             await self.app(scope, body.receive, send)
         except ClientDisconnect:
-            if body.left < 0:  # else nobody is there any more
+            if body.left < 0:  # otherwise the sender has gone
                 await _refuse(413, TOO_MUCH)(scope, receive, send)
 
 
@@ -192,7 +192,7 @@ class Body:
 
 
 def stated_size(scope: Scope) -> int:
-    """Return how many bytes a request says that it brings; the most of an upload where it does not say."""
+    """Return the size that a request states, in bytes; the most that an upload may have if it states none."""
     stated = Headers(scope=scope).get("content-length", "")
     return min(int(stated), MOST_UPLOADED) if stated.isdecimal() else MOST_UPLOADED
 
@@ -203,7 +203,7 @@ def is_full(error: Exception) -> bool:
 
 
 def is_open(path: str) -> bool:
-    """Whether a path leads to something that this page needs."""
+    """Return whether a path leads to something that this page needs."""
     first, _, rest = path.lstrip("/").partition("/")
     if first != "gradio_api":
         return first in PAGE
@@ -214,12 +214,12 @@ def is_open(path: str) -> bool:
 
 
 def is_upload(path: str) -> bool:
-    """Whether a path leads to one of the uploads."""
+    """Return whether a path leads to one of the uploads."""
     return Path(os.path.normpath(path)).is_relative_to(UPLOADS)
 
 
 def names_another_place(body: bytes) -> bool:
-    """Whether a call's JSON holds a file that is not one of the uploads."""
+    """Return whether a call's JSON names a file that is not one of the uploads."""
     try:
         waiting = [json.loads(body)]
     except (ValueError, RecursionError):  # Gradio says what is wrong with it

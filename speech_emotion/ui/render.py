@@ -23,7 +23,7 @@ def working(language: str) -> str:
 
 
 def refusal(sentence: str) -> str:
-    """Render the sentence that stands where a result cannot."""
+    """Render the reason why there is no result."""
     sentence = escape(sentence)
     return f"<div class='card' data-say='{sentence}'><p class='refusal' role='alert'>{sentence}</p></div>"
 

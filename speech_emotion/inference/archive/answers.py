@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @cache
 def load(model: str, device: str | None, process: int) -> EmotionClassifier:
-    """Load a classifier, once in each process: one that a forked process inherits can wait for ever."""
+    """Load a classifier, once in each process: one that was inherited through a fork can hang."""
     return EmotionClassifier.from_pretrained(model, device)
 
 

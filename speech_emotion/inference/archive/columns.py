@@ -13,7 +13,7 @@ from speech_emotion.inference.archive.inputs import Source
 
 @dataclass(frozen=True)
 class Annotator:
-    """What `Dataset.map` applies to each row; it can be sent to another process.
+    """The function that `Dataset.map` applies to each row; it can be sent to another process.
 
     Attributes:
         model: folder or hub id.

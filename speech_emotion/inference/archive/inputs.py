@@ -59,7 +59,7 @@ class Source:
 
     @property
     def in_this_process_only(self) -> bool:
-        """Whether no other process can read the recordings."""
+        """True if no other process can read the recordings."""
         return self.address.startswith(ONE_PROCESS + REMOTE)
 
 

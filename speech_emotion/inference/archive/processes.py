@@ -50,7 +50,7 @@ def batches(names: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
 
 
 def _answer_until_crash(answer: Answer, waiting: Iterator[list[str]], processes: int):
-    """Yield rows until a process ends unasked.
+    """Yield rows until a process crashes.
 
     Returns:
         The names under way whose rows have not been yielded; none where all is done.

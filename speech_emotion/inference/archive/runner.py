@@ -23,7 +23,7 @@ BAR = "{percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} files, {desc} hours of s
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run found and did.
+    """The outcome of a run.
 
     Attributes:
         files: recordings in the archive.

@@ -42,7 +42,7 @@ COLUMNS = {
 
 @dataclass
 class Rows:
-    """What one recording adds to the tables.
+    """The rows that one recording adds to the tables.
 
     Attributes:
         recordings: a row; in a stereo call, a row for each channel.

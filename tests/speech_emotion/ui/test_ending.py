@@ -1,4 +1,4 @@
-"""What a program gets that waits for a long answer when the app is told to stop."""
+"""A program that waits for a long answer when the app is told to stop."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Of what one visitor asks for, the last is answered."""
+"""The page answers the latest request of each visitor."""
 
 import gradio as gr
 

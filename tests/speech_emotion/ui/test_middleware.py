@@ -1,4 +1,4 @@
-"""The public app under attack: what is open, what is opened, what stays behind. Only 127.0.0.1 is touched."""
+"""The public app under attack: its open paths, the files it opens, the traces it leaves. Only 127.0.0.1 is touched."""
 
 import asyncio
 import errno
@@ -411,7 +411,7 @@ def given(answer: http.client.HTTPResponse) -> dict:
 
 
 def fill_the_queue_and_end(app: Running, short: dict, long: dict) -> None:
-    """Who comes when all places are taken is asked to try again; who has one when the app ends is answered."""
+    """Fill the queue: a further visitor is told to try again, and those in it are answered before the app ends."""
     body = {"data": [short, "wav2vec2"]}
     first = json.loads(app.ask("POST", "/gradio_api/call/classify", body).content)["event_id"]
     body = {"data": [long, "wav2vec2"]}  # they must come faster than they are answered
