@@ -2,9 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from filelock import FileLock
 from hub import Hub
 from scipy.signal import lfilter
 from transformers import (
@@ -31,8 +27,6 @@ ROOT = Path(__file__).parent.parent
 # The first three formants in Hz of "ah", "ee", "oo", "eh", "aw" (Peterson and Barney 1952).
 VOWELS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410))
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-# The only thing outside the repository that tests look for: recordings that a development machine may have.
-UNPACK = ROOT.parent / "shared" / "corpora" / "unpack.py"
 SAMPLED = 40  # of the real recordings, every so many is in the sample, and all of RAVDESS's first actor
 
 
@@ -213,15 +207,9 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="session")
-def corpora(tmp_path_factory) -> Path:
-    """The real recordings: in corpora/, or unpacked there where the machine has them."""
+def corpora() -> Path:
+    """The real recordings, in corpora/."""
     folder = ROOT / "corpora"
-    with FileLock(tmp_path_factory.getbasetemp().parent / "corpora.lock"):  # tests run in two processes
-        if not folder.is_dir() and UNPACK.is_file():
-            aside = folder.with_name(".corpora.part")
-            shutil.rmtree(aside, ignore_errors=True)
-            subprocess.run([sys.executable, UNPACK, aside], check=True)
-            aside.rename(folder)
     if not folder.is_dir():
         pytest.skip("no recordings: put the corpora into corpora/ to run the tests that need them")
     return folder

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ROOT, speak, voice, write_wav
 
-from speech_emotion import AudioError, EmotionClassifier
+from speech_emotion import AudioError, EmotionClassifier, ModelError
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.inference.classifier import cut_windows
 from speech_emotion.models.loading import last_linear
@@ -25,6 +25,15 @@ def test_a_prediction_names_the_most_probable_class(classifier):
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
     assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.get)
     assert prediction.seconds == pytest.approx(1.2, abs=0.05)
+
+
+def test_the_device_is_the_one_asked_for_and_a_missing_one_is_a_sentence(cnn_folder):
+    asked = EmotionClassifier.from_pretrained(cnn_folder, device="cpu")
+    assert (asked.engine.name, asked.model.device.type) == ("PyTorch", "cpu")
+    shipped = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2", device="cpu")
+    assert shipped.engine.name == "PyTorch"  # although the folder has an export
+    with pytest.raises(ModelError, match="There is no device 'warp' here"):
+        EmotionClassifier.from_pretrained(cnn_folder, device="warp")
 
 
 def test_path_bytes_and_samples_agree(classifier, tmp_path):

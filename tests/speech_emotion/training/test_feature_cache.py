@@ -14,6 +14,7 @@ from transformers import (
 from speech_emotion.dataset import open_dataset, read_clip
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.models.loading import extract, new_classifier
+from speech_emotion.training import feature_cache
 from speech_emotion.training.feature_cache import (
     AS_IT_LIES,
     TRIMMED,
@@ -131,6 +132,15 @@ def test_another_encoder_or_extractor_has_states_of_its_own(classifier, small_da
     assert first.folder != moved.folder
     sha256 = rows["sha256"][0]
     assert not np.allclose(first.get(sha256, AS_IT_LIES), moved.get(sha256, AS_IT_LIES))
+
+
+def test_another_precision_or_version_has_states_of_its_own(classifier, small_dataset, tmp_path, monkeypatch):
+    rows, extractor = open_dataset(str(small_dataset))["train"], classifier.engine.extractor
+    upper = keep(classifier, rows, tmp_path, []).upper
+    folders = [FeatureCache(upper, extractor, 5.0, tmp_path, bf16).folder for bf16 in (False, True)]
+    monkeypatch.setattr(feature_cache, "version", lambda package: "of another day")
+    folders.append(FeatureCache(upper, extractor, 5.0, tmp_path).folder)
+    assert len(set(folders)) == 3
 
 
 def test_a_step_learns_from_frames_drawn_at_random_and_in_their_order(classifier, small_dataset, tmp_path):
