@@ -59,8 +59,6 @@ def main() -> None:
         teacher = TeacherEncoder(args.teacher, args.layers, device)
     except (DatasetError, ModelError) as error:
         raise SystemExit(str(error)) from error
-    except FileExistsError as error:
-        raise SystemExit(f"{format_os_error(error, args.output)}.") from error
     except OSError as error:
         raise SystemExit(f"{format_os_error(error, args.output)}.") from error
 

@@ -307,7 +307,7 @@ def visitors() -> str:
 def startup() -> str:
     """Render the times of the command and the app as whole processes, wall times of an idle machine only."""
     results = read("results/startup")
-    idle = results["load_average"] < 0.5
+    idle = results["load_average"] < results["machine"]["cores"] / 2
     rows = [
         [name, f"{own['cpu_seconds']:.1f} s", f"{own['seconds']:.1f} s" if idle else NO_VALUE]
         for name, own in results["processes"].items()
