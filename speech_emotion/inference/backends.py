@@ -153,7 +153,7 @@ class OnnxBackend:
     ):
         self.name, self.extractor = name, extractor
         if file.stat().st_size > 2 * sum(each.stat().st_size for each in list_weights(folder)) + SPARE:
-            raise ExportError(f"{file.name} is larger than any export of the checkpoint beside it.")
+            raise ExportError(f"{file.name} is larger than any export of its checkpoint.")
         limit_memory()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_threads()

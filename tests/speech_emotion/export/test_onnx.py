@@ -399,7 +399,7 @@ def test_an_export_that_fails_only_once_it_serves_is_given_up_for_the_checkpoint
 def test_an_export_may_not_be_larger_than_its_checkpoint_allows(copy):
     with (copy / INT8).open("ab") as file:
         file.truncate(2 * (copy / "model.safetensors").stat().st_size + 1_000_001)
-    with pytest.raises(ExportError, match="larger than any export of the checkpoint beside it"):
+    with pytest.raises(ExportError, match="larger than any export of its checkpoint"):
         load_export(copy)
 
 
