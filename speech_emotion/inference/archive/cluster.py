@@ -61,7 +61,7 @@ def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) ->
     if gpus:
         answerer = replace(answerer, device="cuda")
     table = pa.table({"name": pa.array([os.fsencode(name) for name in names], pa.binary())})
-    # Blocks made here: a task that repartitions would wait for ever for a processor beside the actors.
+    # Blocks made here: a task that repartitions would wait for ever, as the actors hold all processors.
     dataset = ray.data.from_arrow([table.slice(start, BATCH) for start in range(0, len(table), BATCH)])
     answers = dataset.map_batches(
         Actor,

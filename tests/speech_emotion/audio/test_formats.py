@@ -138,7 +138,7 @@ def test_a_damaged_packet_does_not_end_a_recording(name, options, count, least, 
 
 
 @needs_ffmpeg
-def test_what_was_lost_is_said(encode, cnn_folder, capsys):
+def test_a_damaged_recording_says_how_much_was_lost(encode, cnn_folder, capsys):
     from speech_emotion import EmotionClassifier
     from speech_emotion.cli import main
     from speech_emotion.inference.batch import classify_files

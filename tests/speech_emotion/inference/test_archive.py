@@ -265,7 +265,7 @@ def test_new_recordings_follow_all_earlier_ones(tmp_path):
     ]
 
 
-def test_the_next_run_tries_again_what_the_storage_did_not_hand_out(tmp_path):
+def test_the_next_run_retries_recordings_that_the_storage_refused(tmp_path):
     fill(tmp_path / "out", ["a.wav", "away.wav", "b.wav", "bad.wav"], size=2)
     assert fill(tmp_path / "out", ["a.wav", "away.wav", "b.wav", "bad.wav"], size=2) == [0]
 
