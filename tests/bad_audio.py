@@ -368,7 +368,7 @@ def foreign():
     yield "wav-then-archive.wav", encode() + b"PK\5\6" + bytes(18), SOUND
     yield "page-in-wav.wav", with_chunk(b"LIST", page), SOUND
     yield "playlist-in-wav.wav", with_chunk(b"LIST", b"#EXTM3U\nhttp://127.0.0.1:9/a.wav\n"), SOUND
-    yield "tag-before.wav", b"ID3\4\0\0\0\0\0\x14" + bytes(20) + encode(), ANY
+    yield "tag-before.wav", b"ID3\4\0\0\0\0\0\x14" + bytes(20) + encode(), SOUND
     yield "page-before.mp3", page + encode(format="MP3"), ANY
     yield "picture-before.ogg", png + encode(format="OGG"), ANY
 

@@ -94,7 +94,7 @@ def connect(address: str):
         if host and port.isdigit() and "/" not in host:  # Ray itself would wait for minutes, or for ever
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="WARNING")
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise ArchiveError(f"The Ray cluster {address!r} cannot be reached: {reason}.") from error
     return ray

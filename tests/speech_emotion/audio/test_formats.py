@@ -15,6 +15,7 @@ from speech_emotion.audio.decoding import (
     SAMPLE_RATE,
     AudioError,
     Damage,
+    NamedBytes,
     load_audio,
     stream_audio,
 )
@@ -71,6 +72,7 @@ def test_a_format_is_read(name, encode):
     assert audio.size / SAMPLE_RATE == pytest.approx(3, abs=0.12)
     assert correlation(audio, CLIP) > least
     assert str(damage) == ""
+    np.testing.assert_array_equal(load_audio(NamedBytes(path.read_bytes(), path.name)), audio)
 
 
 def test_the_documents_list_the_formats_that_are_tried():
