@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -570,3 +571,15 @@ def test_a_cluster_that_is_not_there_is_a_sentence():
     pytest.importorskip("ray")
     with pytest.raises(ArchiveError, match=r"The Ray cluster '127.0.0.1:9' cannot be reached"):
         connect("127.0.0.1:9")
+
+
+@pytest.mark.slow
+def test_a_token_that_is_missing_is_a_sentence(folder, server, tmp_path):
+    pytest.importorskip("ray")
+    address = server.address.split("/")[2]  # something listens there
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)}
+    run = command(folder, tmp_path / "out", "--ray", address)
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"The Ray cluster '{address}' cannot be reached: Token authentication is enabled" in done.stderr
+    assert "Traceback" not in done.stderr
