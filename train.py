@@ -34,8 +34,7 @@ from safetensors import SafetensorError
 from transformers.utils import CONFIG_NAME
 
 from speech_emotion.atomic import atomic_directory, check_place, format_os_error
-from speech_emotion.audio.decoding import AudioError
-from speech_emotion.dataset import DatasetError, cap_corpora
+from speech_emotion.dataset import REMEDY, DamagedClipError, DatasetError, cap_corpora
 from speech_emotion.evaluation.predict import HELD_OUT, PREDICTIONS
 from speech_emotion.evaluation.report import evaluate_folder, print_report
 from speech_emotion.hub import PublishError, publish_folder
@@ -185,11 +184,10 @@ def main() -> None:
         train_all(recipe, args)
     except CheckpointError as error:
         raise SystemExit(f"{error} {RESUME}") from error
+    except DamagedClipError as error:  # whose message a worker process puts a traceback into
+        raise SystemExit(f"A clip of {recipe.data!r} is damaged. {REMEDY} {RESUME}") from error
     except (TrainingError, DatasetError, ModelError, PublishError) as error:
         raise SystemExit(str(error)) from error
-    except AudioError as error:
-        remedy = "make the dataset again with python -m data_prep"
-        raise SystemExit(f"A clip of {recipe.data!r} is damaged; {remedy}. {RESUME}") from error
     except FileExistsError as error:
         raise SystemExit(f"{format_os_error(error, place)}.") from error
     except (OSError, SafetensorError) as error:

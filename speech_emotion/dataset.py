@@ -1,19 +1,25 @@
 """Reading the prepared dataset, for training and evaluation."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, load_audio
+from speech_emotion.audio.decoding import SAMPLE_RATE, AudioError, load_audio, to_pcm
 
 SPLITS = ("train", "validation", "test")  # a dataset may have others, which neither train nor test
+REMEDY = "Make the dataset again with python -m data_prep."
 UNKNOWN_SPEAKER = "unknown"  # after the corpus's name, where nobody is named: `own-unknown`
 
 
 class DatasetError(ValueError):
     """A dataset that cannot be used; the message is a sentence that says why."""
+
+
+class DamagedClipError(DatasetError):
+    """A clip that is not the one that was prepared: its bytes have changed since."""
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
@@ -40,9 +46,7 @@ def open_dataset(name: str, splits: Sequence[str] = SPLITS) -> DatasetDict:
     except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's are ValueErrors or KeyErrors
         if Path(name).is_dir() and any(Path(name).iterdir()):
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise DatasetError(
-                f"The dataset {name!r} is damaged: {reason}. Make it again with python -m data_prep."
-            ) from error
+            raise DatasetError(f"The dataset {name!r} is damaged: {reason}. {REMEDY}") from error
         raise DatasetNotFoundError(
             f"There is no dataset {name!r}. Make it with python -m data_prep, or give its id on the hub."
         ) from error
@@ -117,8 +121,19 @@ def _decode(batch: dict) -> dict:
 
 
 def read_clip(row: dict) -> np.ndarray:
-    """Decode the clip of a row: float32, shape [n], 16 kHz."""
-    return load_audio(row["audio"]["bytes"])
+    """Decode the clip of a row: float32, shape [n], 16 kHz.
+
+    Raises:
+        DamagedClipError: its samples do not have the hash that the row states.
+    """
+    try:
+        audio = load_audio(row["audio"]["bytes"])
+    except AudioError as error:
+        raise DamagedClipError(f"A clip of the dataset is damaged. {REMEDY}") from error
+    # FLAC's own checksums are not checked by libsndfile: it plays what a flipped bit has left.
+    if hashlib.sha256(to_pcm(audio).tobytes()).hexdigest() != row["sha256"]:
+        raise DamagedClipError(f"A clip of the dataset is damaged. {REMEDY}")
+    return audio
 
 
 def crop(audio: np.ndarray, seconds: float, at_random: bool) -> np.ndarray:

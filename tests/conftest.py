@@ -142,6 +142,7 @@ def cnn_folder(tmp_path_factory) -> Path:
 
 
 def make_model(folder: Path) -> Path:
+    torch.manual_seed(0)
     model, extractor, _ = new_classifier("cnn", ["happy", "sad"], {"widths": [8, 8]})
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
