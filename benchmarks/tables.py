@@ -36,6 +36,7 @@ MARK = re.compile(r"(<!-- (table|value) ([^>]+?) -->)(.*?)(<!-- end -->)", re.DO
 VALUE = re.compile(r'(\S+) "([^"]+)" (\S+)')
 
 NO_VALUE = "–"
+NOT_MEASURED = "It has not been measured yet.\n"
 # The groups that have a column of their own, where the shipped models' reports have enough clips of them.
 NAMES = {
     "ravdess speech": "RAVDESS speech",
@@ -425,21 +426,65 @@ def preparation() -> str:
 
 
 def archive() -> str:
-    """Render the speed and the memory of an archive, in each way."""
-    own = read("results/archive")
+    """Render the speed of an archive in each way that is measured."""
     rows = [
         [
             name,
-            f"{way['files_per_second']:.1f}",
-            f"{way['times_as_fast_as_the_sound_lasts']:.0f}",
-            ", ".join(str(each) for each in way["memory_mb"]),
+            f"{own['files_per_second']:.1f}",
+            f"{own['times_as_fast_as_the_sound_lasts']:.0f}",
+            f"{own['hours_of_sound_per_core_hour']:.0f}" if "processor_seconds" in own else NO_VALUE,
         ]
-        for name, way in own["ways"].items()
+        for name, own in archive_parts().items()
+        if "files_per_second" in own
     ]
-    counts = ", ".join(f"{count:,}" for count in own["files"])
-    return markdown(
-        ["way", "files a second", "times as fast as the sound lasts", f"MB for {counts} files"], rows
-    )
+    header = ["way", "files a second", "hours of sound an hour", "hours of sound in an hour of a core"]
+    return markdown(header, rows) if rows else NOT_MEASURED
+
+
+def archive_memory() -> str:
+    """Render the memory of an archive by its number of recordings."""
+    if not (own := archive_parts().get("memory")):
+        return NOT_MEASURED
+    keys = ("whole_mb", "parent_mb", "worker_mb")
+    rows = [
+        [f"{files:,}", *(f"{own[key][number]:,} MB" for key in keys)]
+        for number, files in enumerate(own["files"])
+    ]
+    header = [
+        "recordings",
+        "all processes",
+        "the one that writes the tables",
+        "the larger of two that answer",
+    ]
+    return markdown(header, rows)
+
+
+def archive_same() -> str:
+    """Render how the tables of one folder compare, made in all ways with kills in between."""
+    if not (own := archive_parts().get("same tables")):
+        return NOT_MEASURED
+    rows = [[way, "the same" if same else "**different**"] for way, same in own["same"].items()]
+    title = f"{own['files']:,} recordings, {own['failed']} of them without an answer"
+    return markdown([title, "tables, byte for byte, beside those of one process"], rows)
+
+
+def million_hours() -> str:
+    """Render what an archive of a million hours would take, by the measured speed."""
+    own = read("results/archive").get("million_hours") if archive_parts() else None
+    if not own:
+        return NOT_MEASURED
+    price = f"price at {own['assumed_dollars_an_hour_of_a_core']} dollars for an hour of a core"
+    rows = [
+        ["hours of a core", f"{own['core_hours']:,}"],
+        [f"hours of {own['nodes']} nodes with {own['cores_of_a_node']} cores each", f"{own['hours']}"],
+        [price, f"{own['dollars']:,} dollars"],
+    ]
+    return markdown([f"{own['hours_of_sound']:,} hours of sound", ""], rows)
+
+
+def archive_parts() -> dict:
+    """Return the parts of the archive's benchmark that have been measured."""
+    return read("results/archive")["parts"] if (RESULTS / "archive.json").exists() else {}
 
 
 def licences() -> str:
@@ -472,6 +517,9 @@ TABLES: dict[str, Callable[[], str]] = {
         reference,
         preparation,
         archive,
+        archive_memory,
+        archive_same,
+        million_hours,
         licences,
     )
 }

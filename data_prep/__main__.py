@@ -177,7 +177,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--shard", type=parse_shard, metavar="K/N",
         help="only decode the Kth of N equal shares, on this machine; the same command without --shard then "
-        "merges the shares beside --output, and decodes what none of them has",
+        "merges the shares in the folder of --output, and decodes what none of them has",
     )  # fmt: skip
     parser.add_argument("--workers", type=int, help="processes that decode (default: one per core)")
     parser.add_argument("--push_to_hub", metavar="NAME", help="publish as this dataset of the hub, too")

@@ -36,7 +36,7 @@ from data_prep.writer import write_dataset
 from speech_emotion.audio import decoding, silence
 from speech_emotion.labels import OWN, Scheme, follows_policy, list_labels, map_label
 
-REPORT = "preparation.json"  # beside the splits: settings, and every file left out
+REPORT = "preparation.json"  # in the dataset's folder: settings, and every file left out
 NO_LABEL = "no label"
 
 
@@ -161,8 +161,8 @@ def build_dataset(
 
     Decoded audio goes into a cache on disk, so memory does not hold the dataset, and the next call continues
     an interrupted one. What `decode_shard` has decoded is not decoded again. The dataset is written in a
-    hidden folder beside the output and moves to its place only when it is whole. The same recordings give the
-    same bytes, whatever the number of workers and of interruptions.
+    hidden folder next to the output and moves to its place only when it is whole. The same recordings give
+    the same bytes, whatever the number of workers and of interruptions.
 
     Args:
         root: the folder that holds the corpora; None: only sources of one's own.
@@ -181,7 +181,7 @@ def build_dataset(
 
     Returns:
         The dataset as `load_from_disk(output)` opens it, and every file left out. The same list is in
-        `preparation.json` beside the splits.
+        `preparation.json` next to the splits.
 
     Raises:
         ValueError: no usable recording, one that `strict` does not accept, a table that cannot be read,
@@ -261,14 +261,14 @@ def decode_shard(
 ) -> list[Skipped]:
     """Decode one of several equal shares of the clips, for `build_dataset` to merge.
 
-    Where the shares are decoded on several machines, their folders must lie beside the output when the
+    Where the shares are decoded on several machines, their folders must lie next to the output when the
     dataset is built, and every machine must see the recordings at the same paths, with the same sizes and
     times. The dataset is the same, byte for byte, as without shards; what no shard has decoded is decoded
     then.
 
     Args:
         clips: all clips, as `gather` finds them.
-        output: the dataset's folder; the share is decoded into a hidden folder beside it.
+        output: the dataset's folder; the share is decoded into a hidden folder next to it.
         number: of the share, from 1.
         shards: how many shares there are.
         trim_db: as for `build_dataset`.

@@ -91,7 +91,7 @@ def plot_grid(clips: pd.DataFrame) -> Figure:
 
 
 def plot_splits(clips: pd.DataFrame) -> Figure:
-    """Draw each split's clips by corpus, and beside it the share of each emotion in it."""
+    """Draw each split's clips by corpus, and next to that the share of each emotion in it."""
     splits = clips["split"].cat.remove_unused_categories()
     corpora = pd.crosstab(splits, clips["corpus"])
     emotions = pd.crosstab(splits, clips["emotion"], dropna=False, normalize="index") * 100

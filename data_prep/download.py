@@ -211,7 +211,7 @@ def download(name: str, to: Path) -> Path:
         raise DownloadError(BY_HAND[name].format(homepage=corpus.HOMEPAGE, folder=folder))
     print(f"{corpus.NAME} ({corpus.LICENSE}), {corpus.HOMEPAGE}")
     try:
-        scratch = to / f".{corpus.NAME}"  # beside the folder, so that renaming it is one step
+        scratch = to / f".{corpus.NAME}"  # next to the folder, so that renaming it is one step
         scratch.mkdir(parents=True, exist_ok=True)
         fetch_all(list_files(name), scratch)
         scratch.rename(folder)
@@ -267,7 +267,7 @@ def fetch_all(files: list[File], folder: Path) -> None:
 
 
 def fetch(file: File, folder: Path, session: requests.Session, bar: tqdm, stop: threading.Event) -> None:
-    """Download one file beside its place, check it, and put it or what it holds there.
+    """Download one file to a temporary name, check it, and move it, or what it holds, to its place.
 
     Raises:
         DownloadError: the server refuses it, or it is not what was published.

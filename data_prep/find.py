@@ -13,7 +13,7 @@ def find_recordings(root: Path) -> list[Path]:
     """List the audio files under a folder, each once, in the order of their paths.
 
     Symbolic links are followed. A file or folder that can be reached in several ways is listed once. Hidden
-    files are passed over: a download in progress, or what macOS keeps beside a file.
+    files are passed over: a download in progress, or what macOS keeps with a file.
 
     Raises:
         OSError: a folder cannot be read.

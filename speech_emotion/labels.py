@@ -24,7 +24,7 @@ OWN = "own"  # the scheme where each word is its own label
 Scheme = str | Mapping[str, str]  # a key of `SCHEMES`, `OWN`, or labels by word; "" drops the clip
 MOST_LABELS, LONGEST_LABEL = 50, 40  # of a set; characters of one
 MARKUP = set("<>&\"'`")  # which pages and tables read as their own
-# What else stands beside the labels in tables and answers.
+# Other words that tables and answers use next to the labels.
 RESERVED = {
     "confidence", "damage", "emotion", "end", "error", "file", "label", "mixed", "no label", "not sure",
     "seconds", "start", "sure", "utterances",

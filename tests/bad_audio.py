@@ -203,7 +203,7 @@ def bombs():
     yield "a-sample-a-packet.mkv", in_packets(480_000), "too small to be read"
     yield "huge-tag.mp3", b"ID3\4\0\0\x7f\x7f\x7f\x7f" + bytes(1000), ANY
     yield "huge-element.webm", b"\x1a\x45\xdf\xa3\x01" + b"\xff" * 6 + b"\xfe" + bytes(1000), NOT_AUDIO
-    yield "large-picture.mov", picture_beside_sound(), SOUND
+    yield "large-picture.mov", picture_with_sound(), SOUND
     yield "sync-words.mp3", b"\xff\xfb\x90\x44" * 2_500_000, ANY
     yield "pages.ogg", b"OggS\0" * 2_000_000, NOT_AUDIO
     yield "chunks.wav", encode()[:12] + b"JUNK\0\0\0\0" * 1_000_000, ANY
@@ -231,8 +231,8 @@ def silent_flac(seconds: int) -> bytes:
     return buffer.getvalue()
 
 
-def picture_beside_sound(side: int = 30_000) -> bytes:
-    """Make a voice beside a film of one picture, a few kilobytes that unpack to 900 million points."""
+def picture_with_sound(side: int = 30_000) -> bytes:
+    """Make a voice with a film of one picture, a few kilobytes that unpack to 900 million points."""
     rows = zlib.compress(bytes((1 + side // 8) * side))
     parts = ((b"IHDR", struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
     chunks = [
@@ -368,7 +368,7 @@ def foreign():
     yield "wav-then-archive.wav", encode() + b"PK\5\6" + bytes(18), SOUND
     yield "page-in-wav.wav", with_chunk(b"LIST", page), SOUND
     yield "playlist-in-wav.wav", with_chunk(b"LIST", b"#EXTM3U\nhttp://127.0.0.1:9/a.wav\n"), SOUND
-    yield "tag-before.wav", b"ID3\4\0\0\0\0\0\x14" + bytes(20) + encode(), ANY
+    yield "tag-before.wav", b"ID3\4\0\0\0\0\0\x14" + bytes(20) + encode(), SOUND
     yield "page-before.mp3", page + encode(format="MP3"), ANY
     yield "picture-before.ogg", png + encode(format="OGG"), ANY
 

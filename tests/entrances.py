@@ -111,7 +111,7 @@ def preparations(paths: Iterable[Path], folder: Path) -> dict[str, Ask]:
     """Return the entrances of data_prep: a table of recordings of one's own, and a corpus that names them its way.
 
     Args:
-        paths: all that will be asked for: they become one dataset, beside a recording that is whole.
+        paths: all that will be asked for: they become one dataset, together with an intact recording.
         folder: where to work.
     """
     paths = [write_wav(folder / "whole.wav", speak(seconds=1.5)), *paths]

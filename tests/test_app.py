@@ -52,7 +52,7 @@ def call(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(cnn_folder, tmp_path_factory) -> Iterator[str]:
-    """The app with a folder of ours on offer beside the shipped models, and an ffmpeg that gets no upload."""
+    """The app offers a folder of ours and the shipped models; its ffmpeg must get no upload."""
     tools = tmp_path_factory.mktemp("tools")
     for name in ("ffmpeg", "ffprobe"):
         (tools / name).write_text(f'#!/bin/sh\necho "$0 $@" >> {tools / "called"}\nexit 1\n')
@@ -172,7 +172,9 @@ def test_another_model_answers_for_the_same_recording(page, speech, cnn_folder):
     ],
     ids=["silence", "text"],
 )
-def test_what_cannot_be_judged_gets_a_sentence_in_place_of_a_result(page, samples, sentence, tmp_path):
+def test_a_file_that_cannot_be_classified_gets_a_sentence_in_place_of_a_result(
+    page, samples, sentence, tmp_path
+):
     file = tmp_path / "clip.wav"
     if isinstance(samples, bytes):
         file.write_bytes(samples)
@@ -336,7 +338,7 @@ def test_the_live_screen_follows_the_microphone_stops_and_starts_again(page):
         expect(page.locator("#live-words")).to_contain_text("The microphone is off")
 
 
-def test_who_presses_start_at_once_on_a_slow_machine_is_followed(page, url):
+def test_pressing_start_at_once_on_a_slow_machine_works(page, url):
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 6})
     page.goto("about:blank")
     page.goto(f"{url}#live")
@@ -425,7 +427,7 @@ def test_many_files_become_a_table_and_one_bad_one_stops_nothing(page, speech, t
     expect(table.locator("tbody tr:visible")).to_have_count(1)
 
 
-def test_of_files_chosen_while_others_are_under_way_the_last_are_answered(page, speech, tmp_path):
+def test_the_files_chosen_last_are_answered(page, speech, tmp_path):
     many = [shutil.copy(speech, tmp_path / f"{number:02}.wav") for number in range(40)]
     choose(page, "wav2vec2")
     open_tab(page, "Many files")
@@ -439,7 +441,7 @@ def test_of_files_chosen_while_others_are_under_way_the_last_are_answered(page, 
     expect(page.locator("#batch-table .file")).to_have_text(["speech.wav"])
 
 
-def test_a_folders_recordings_are_judged_in_their_order_and_can_be_sorted(page, tmp_path):
+def test_a_folders_recordings_are_classified_in_their_order_and_can_be_sorted(page, tmp_path):
     for number, seconds in enumerate((3, 1.5, 2)):
         write_wav(tmp_path / "calls" / f"{number}.wav", speak(seconds=seconds))
     (tmp_path / "calls" / "notes.txt").write_text("not asked for")
@@ -492,7 +494,7 @@ def test_nothing_of_the_last_recording_stands_under_the_new_one(page, speech, tm
     expect(page.locator("#answer .refusal")).to_have_count(0)
 
 
-def test_of_recordings_sent_one_upon_the_other_the_last_is_answered(page, speech, call, tmp_path):
+def test_the_recording_sent_last_is_answered(page, speech, call, tmp_path):
     long = write_wav(tmp_path / "long.wav", np.tile(soundfile.read(call)[0], 20))
     for first in (speech, long):
         upload(page, first)

@@ -106,6 +106,27 @@ def test_what_is_served_is_as_fast_and_as_steady_as_promised():
     assert result("startup")["processes"]["speech-emotion clip.wav"]["cpu_seconds"] < 3
 
 
+def test_an_archive_costs_no_memory_loses_nothing_and_is_as_fast_as_promised():
+    figures = result("archive")
+    parts = figures["parts"]
+    memory = parts["memory"]
+    assert memory["files"] == [100, 1000, 10_000]
+    assert max(memory["whole_mb"]) < 1.1 * min(memory["whole_mb"])
+    if same := parts.get("same tables"):
+        assert same["files"] >= 2200
+        assert set(same["same"].values()) == {True}
+    if "speedup_of_2_processes" in figures:
+        assert figures["machine"]["cores"] == 2
+        assert figures["speedup_of_2_processes"] >= 1.8
+        assert parts["2 processes"]["times_as_fast_as_the_sound_lasts"] >= 250
+
+
+def test_an_archive_that_is_not_measured_is_said_not_to_be(monkeypatch, tmp_path):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    for table in (tables.archive, tables.archive_memory, tables.archive_same, tables.million_hours):
+        assert table() == tables.NOT_MEASURED
+
+
 def test_the_command_that_writes_the_tables_names_what_is_out_of_date(tmp_path):
     done = subprocess.run([sys.executable, "benchmarks/tables.py"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")

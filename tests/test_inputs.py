@@ -103,7 +103,7 @@ def find_losses(ask: entrances.Ask, paths: list[Path], process: int) -> dict[str
     return {name: loss for name, loss in losses.items() if loss}
 
 
-def test_what_is_lost_is_found_out(tmp_path):
+def test_a_loss_is_detected(tmp_path):
     def fail(path):
         raise KeyError(path)
 

@@ -124,7 +124,7 @@ def test_slow_and_broken_connections_do_not_delay_others(address, clip):
             connection.close()
 
 
-def test_of_many_visitors_each_gets_the_answer_to_their_own_clip(tmp_path):
+def test_each_of_many_visitors_gets_the_answer_to_their_own_clip(tmp_path):
     clips = [write_wav(tmp_path / f"{n}.wav", speak(90 + 30 * n, 2, seed=n)) for n in range(CROWD)]
     classifier = EmotionClassifier.from_pretrained(ROOT / "models" / "cnn")
     expected = [classifier.predict(clip).probabilities for clip in clips]

@@ -157,7 +157,7 @@ def test_the_page_answers_as_python_does_and_sends_nothing(library, visit, host,
 
 
 @pytest.mark.serial
-def test_the_microphone_is_heard_and_let_go(library, visit, host):
+def test_the_microphone_is_recorded_and_released(library, visit, host):
     page = visit.new_page()
     page.goto(f"{host}web/")
     page.get_by_role("button", name="Record", exact=True).click()
@@ -195,9 +195,7 @@ def test_what_cannot_be_heard_gets_a_sentence(library, visit, host, tmp_path):
 
 
 @pytest.mark.serial
-def test_without_the_library_beside_it_the_page_takes_the_same_version_from_a_cdn(
-    library, visit, host, speech
-):
+def test_without_a_local_library_the_page_takes_the_same_version_from_a_cdn(library, visit, host, speech):
     asked = []
 
     def answer(route: Route) -> None:

@@ -2,7 +2,7 @@
 
 Cao et al. (2014), https://doi.org/10.1109/TAFFC.2014.2336244; columns of the tables as its readme defines
 them. A name is actor, sentence, emotion, level. Six published clips are left out (`FAULTS`);
-`1013_WSI_DIS_XX`, one of them, is `1013_WSI_SAD_XX` under another name, which stays. The tables lie beside
+`1013_WSI_DIS_XX`, one of them, is `1013_WSI_SAD_XX` under another name, which stays. The tables lie next to
 the recordings or their folders `AudioWAV/` and `AudioMP3/`; whichever of them is missing leaves its columns
 empty.
 """
@@ -68,7 +68,7 @@ FAULTS = dict.fromkeys(
 
 
 def parse_name(path: Path, match: re.Match) -> Clip:
-    """Read a CREMA-D file name, and the actor's and the listeners' rows in the tables beside it."""
+    """Read a CREMA-D file name, and the actor's and the listeners' rows in the tables next to it."""
     if match.group() in FAULTS:
         raise Rejected(FAULTS[match.group()])
     actor, sentence, emotion, level = match.groups()
@@ -104,7 +104,7 @@ def heard_emotion(clip: Clip) -> str:
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, str]]:
-    """Read a table in a folder of recordings, beside it, or in a folder beside it."""
+    """Read a table in a folder of recordings, next to it, or in a folder next to it."""
     for place in (folder, folder.parent):
         for table in sorted([*place.glob("*"), *place.glob("*/*")]):
             if table.name.lower() == name and table.is_file():

@@ -41,6 +41,7 @@ MAX_FFMPEG_BYTES = 16 * 2**20  # for one allocation: an hour of sound needs tabl
 
 _EXACT = ("ape", "caf", "flac", "mov", "tta", "wav", "wv")  # whose headers count samples
 _LFS_POINTER = b"version https://git-lfs"
+_TAG, _TAG_HEAD = b"ID3", 10  # of titles and pictures before the sound; bytes that say how long they are
 _NOTHING = "The file holds no sound."
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's, of a stream whose header states no length
 _DAMAGED = "This file is not audio, or it is damaged beyond reading."
@@ -73,6 +74,22 @@ class AudioError(ValueError):
         )
 
 
+@dataclass(frozen=True)
+class NamedBytes:
+    """The content of a file that is not on this machine, with its name.
+
+    Attributes:
+        content: the bytes of the file.
+        name: of the file; its ending alone tells telephone formats without a header apart.
+    """
+
+    content: bytes
+    name: str
+
+
+File = str | PathLike | bytes | NamedBytes  # a path on this machine, or the content of a file
+
+
 @dataclass
 class Damage:
     """What was lost of a recording while it was decoded.
@@ -103,9 +120,7 @@ def limit_ffmpeg_memory() -> None:
     set_most(MAX_FFMPEG_BYTES)
 
 
-def load_audio(
-    source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
-) -> np.ndarray:
+def load_audio(source: File, max_seconds: float = MAX_SECONDS, damage: Damage | None = None) -> np.ndarray:
     """Decode a local file, or a file's bytes, to the contract.
 
     Args:
@@ -124,7 +139,7 @@ def load_audio(
 
 
 def decode_audio(
-    source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
+    source: File, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
 ) -> tuple[np.ndarray, int]:
     """Decode a local file, or a file's bytes, at its own rate.
 
@@ -143,9 +158,7 @@ def decode_audio(
     return np.concatenate(blocks), rates[0]
 
 
-def load_channels(
-    source: str | PathLike | bytes, max_seconds: float = MAX_SECONDS, damage: Damage | None = None
-) -> np.ndarray:
+def load_channels(source: File, max_seconds: float = MAX_SECONDS, damage: Damage | None = None) -> np.ndarray:
     """Decode a local file, or a file's bytes, and keep its channels apart.
 
     Args:
@@ -163,7 +176,7 @@ def load_channels(
 
 
 def stream_audio(
-    source: str | PathLike | bytes,
+    source: File,
     block_seconds: float,
     max_seconds: float = MAX_RECORDING_SECONDS,
     damage: Damage | None = None,
@@ -186,7 +199,7 @@ def stream_audio(
 
 
 def stream_channels(
-    source: str | PathLike | bytes,
+    source: File,
     block_seconds: float,
     max_seconds: float = MAX_RECORDING_SECONDS,
     damage: Damage | None = None,
@@ -208,7 +221,7 @@ def stream_channels(
     return _stream(_decode(source, max_seconds, damage), block_seconds)
 
 
-def header_duration(source: str | PathLike | bytes) -> float | None:
+def header_duration(source: File) -> float | None:
     """Return the length that a recording's header states, in seconds; None where it states none."""
     with _open(source) as file:
         if sound := _open_sound(file):
@@ -345,8 +358,10 @@ def _check_length(seconds: float | None, max_seconds: float) -> None:
 
 
 @contextmanager
-def _open(source: str | PathLike | bytes) -> Iterator[BinaryIO]:
+def _open(source: File) -> Iterator[BinaryIO]:
     """Open a source, refusing what holds nothing or too much. Decoders get the open file, never its name."""
+    if isinstance(source, NamedBytes):
+        source = source.content
     if isinstance(source, bytes):
         file, size = io.BytesIO(source), len(source)
     else:
@@ -368,14 +383,14 @@ def _open_file(path: Path) -> tuple[BinaryIO, int]:
     """Open a regular file without its name, and return its size in bytes, too.
 
     A device or a pipe might never end, or never begin. Of a file whose name ends in .raw, soundfile would
-    believe the name. There is no buffer, because libsndfile reads the same descriptor.
+    believe the name.
     """
     name = reprlib.repr(path.name)
     try:
         facts = path.stat()
         regular = stat.S_ISREG(facts.st_mode)
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(path, flags), "rb", buffering=0) if regular else None
+        file = os.fdopen(os.open(path, flags), "rb") if regular else None
     except OSError as error:
         raise AudioError(f"The file {name} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a zero byte in its name
@@ -385,13 +400,12 @@ def _open_file(path: Path) -> tuple[BinaryIO, int]:
     return file, facts.st_size
 
 
-def _suffix(source: str | PathLike | bytes) -> str:
-    return "" if isinstance(source, bytes) else Path(source).suffix.lower()
+def _suffix(source: File) -> str:
+    name = source.name if isinstance(source, NamedBytes) else source
+    return "" if isinstance(name, bytes) else Path(name).suffix.lower()
 
 
-def _decode(
-    source: str | PathLike | bytes, max_seconds: float, damage: Damage | None
-) -> Iterator[tuple[np.ndarray, int]]:
+def _decode(source: File, max_seconds: float, damage: Damage | None) -> Iterator[tuple[np.ndarray, int]]:
     """Decode in blocks of a second, within the limits.
 
     Yields:
@@ -501,20 +515,32 @@ def _read_frames(container: av.container.InputContainer, damage: Damage) -> Iter
 
 
 def _open_sound(file: BinaryIO) -> soundfile.SoundFile | None:
-    """Open a file with libsndfile.
+    """Open a file with libsndfile, which reads it through Python: so a path and its content sound the same.
 
     Returns:
         None, and the file at its beginning again, where libsndfile does not know it; or where its header does
         not state its length, as FLAC from a pipe: then libsndfile loses the end.
     """
+    head = file.read(_TAG_HEAD)
+    file.seek(0)
     try:
-        sound = soundfile.SoundFile(file if isinstance(file, io.BytesIO) else file.fileno(), closefd=False)
+        sound = soundfile.SoundFile(file)
     except soundfile.LibsndfileError:
         sound = None
+    if sound and sound.format != "MP3" and head.startswith(_TAG):  # libsndfile would lose as much of the end
+        file.seek(_tag_length(head))
+        sound = _open_sound(io.BytesIO(file.read()))
     if sound and sound.frames < _UNKNOWN_FRAMES:
         return sound
     file.seek(0)
     return None
+
+
+def _tag_length(head: bytes) -> int:
+    """Return the length of an ID3 tag from its first bytes, the last four of which hold seven bits each."""
+    return _TAG_HEAD + sum(
+        (byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
+    )
 
 
 def _seconds(packet: av.Packet | None) -> float:

@@ -55,7 +55,7 @@ def predict_rows(
     Args:
         classifier: the model.
         rows: a split of the dataset.
-        name: shown beside the progress bar.
+        name: shown with the progress bar.
         change: changes a clip first, given its samples and the number of its row.
     """
     logits = np.empty((len(rows), len(classifier.labels)), np.float32)

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from os import PathLike
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from speech_emotion.audio.decoding import (
     MAX_RECORDING_SECONDS,
     SAMPLE_RATE,
     Damage,
+    File,
     stream_audio,
     stream_channels,
     to_mono_16k,
@@ -27,7 +27,7 @@ CONTEXT_SECONDS = 0.5  # before a block that the detector hears again, to find a
 APART_DB = 6.0  # that a speaker's own channel is louder than the other one
 MIN_TURN, MIN_APART = 0.1, 0.7  # shares of the speech: of the quieter speaker, and of both without an overlap
 
-Source = str | PathLike | bytes | np.ndarray
+Source = File | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,18 @@ def split_channels(samples: np.ndarray) -> list[np.ndarray]:
     return [to_mono_16k(samples, SAMPLE_RATE, MAX_RECORDING_SECONDS)]
 
 
-def count_lanes(source: str | PathLike | bytes, max_seconds: float = MAX_RECORDING_SECONDS) -> int:
-    """Return how many lanes a file has, as `split_channels` does; it is read block by block.
+def count_lanes(source: File, max_seconds: float = MAX_RECORDING_SECONDS) -> int:
+    """Return how many lanes a file has, as `split_channels` does; stereo is read block by block.
 
     Raises:
         AudioError: as `load_audio`.
     """
-    blocks = stream_channels(source, BLOCK_SECONDS, max_seconds)
-    return 2 if any(have_own_speakers(block) for block in blocks) else 1
+    for block in stream_channels(source, BLOCK_SECONDS, max_seconds):
+        if block.shape[1] != 2:  # as in all that follow
+            return 1
+        if have_own_speakers(block):
+            return 2
+    return 1
 
 
 def have_own_speakers(samples: np.ndarray) -> bool:

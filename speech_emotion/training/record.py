@@ -42,7 +42,7 @@ def describe_training(recipe: Recipe, args: Arguments, protocol: str | None, spl
 
 
 def read_distillation(name: str) -> dict | None:
-    """Read the report that `distill.py` wrote beside an encoder; None where another program made it."""
+    """Read the report that `distill.py` wrote into an encoder's folder; None if another program made it."""
     report = Path(name) / "distillation.json"
     return json.loads(report.read_text()) if report.is_file() else None
 

@@ -51,7 +51,7 @@ class Pose:
         blush: of the cheeks.
         tear: how large it is.
         sweat: likewise.
-        steam: puffs beside the head.
+        steam: puffs on both sides of the head.
         puff: breath that leaves the mouth.
         doze: letters z over the head.
         tilt: of the head, in degrees clockwise.
@@ -335,7 +335,7 @@ def _drops(pose: Pose) -> str:
 
 
 def _steam(pose: Pose) -> str:
-    """Draw puffs of steam beside the head."""
+    """Draw puffs of steam on both sides of the head."""
     puff = f"<path d='M0 0C-2 -8 8 -9 6 -17M10 4C8 -4 18 -5 16 -13' stroke='{STEAM}' stroke-width='4'"
     return "".join(
         f"{puff} transform='translate({62 * side} -72) scale({side * pose.steam:.2f} {pose.steam:.2f})'/>"

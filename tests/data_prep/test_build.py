@@ -232,7 +232,7 @@ def test_both_takes_of_two_labels_and_a_silent_clip_of_crema_d_are_left_out(tmp_
 
 
 @pytest.mark.slow
-def test_of_the_real_corpora_only_what_is_doubled_or_at_fault_is_left_out(corpora, tmp_path):
+def test_only_duplicates_and_faulty_recordings_of_the_real_corpora_are_left_out(corpora, tmp_path):
     build_dataset(corpora, tmp_path / "emotion")
     dataset = load_from_disk(tmp_path / "emotion").remove_columns("audio")
     counts = Counter(corpus for rows in dataset.values() for corpus in rows["corpus"])

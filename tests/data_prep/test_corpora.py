@@ -125,7 +125,7 @@ def write_crema_d(folder: Path, results: str = "processedResults") -> None:
 @pytest.mark.parametrize(
     "audio", ["AudioWAV/1001_IEO_ANG_HI.wav", "AudioMP3/1001_ieo_ang_hi.mp3", "1001_IEO_ANG_HI.wav"]
 )
-def test_crema_d_reads_the_tables_beside_the_audio(audio, tmp_path):
+def test_crema_d_reads_the_tables_next_to_the_audio(audio, tmp_path):
     write_crema_d(tmp_path)
     clip = parse(tmp_path / audio)
     assert (clip.age, clip.gender) == (51, "male")
@@ -204,13 +204,13 @@ def read(root: Path, named=None) -> dict[str, str]:
     ("telling", "corpus"),
     [(name, "ravdess") for name in RAVDESS_ONLY] + [(name, "banglaser") for name in BANGLASER_ONLY],
 )
-def test_one_telling_name_decides_for_its_folder_whatever_it_is_called(telling, corpus, folder, tmp_path):
+def test_one_unambiguous_name_decides_for_its_folder(telling, corpus, folder, tmp_path):
     touch(tmp_path / folder, telling, *SHARED)
     assert set(read(tmp_path).values()) == {corpus}
 
 
 @pytest.mark.parametrize("folder", ["RAVDESS/Actor_03", "BanglaSER/03"])
-def test_a_folder_without_a_telling_name_is_refused_until_the_corpus_is_named(folder, tmp_path):
+def test_a_folder_of_ambiguous_names_is_refused_until_the_corpus_is_named(folder, tmp_path):
     touch(tmp_path / folder, *SHARED)
     for reason in read(tmp_path).values():
         assert reason.startswith("ambiguous name: RAVDESS and BanglaSER both write such names")
@@ -220,7 +220,7 @@ def test_a_folder_without_a_telling_name_is_refused_until_the_corpus_is_named(fo
         assert set(read(tmp_path, {tmp_path / folder: name}).values()) == {name}
 
 
-def test_an_actor_without_telling_names_is_decided_by_the_folders_beside_it(tmp_path):
+def test_ambiguous_names_of_an_actor_are_decided_by_neighbouring_folders(tmp_path):
     touch(tmp_path / "one" / "a", *SHARED)
     touch(tmp_path / "one" / "b", *RAVDESS_ONLY)
     touch(tmp_path / "other" / "a", *SHARED)
@@ -232,7 +232,7 @@ def test_an_actor_without_telling_names_is_decided_by_the_folders_beside_it(tmp_
     assert {corpus for path, corpus in found.items() if path.startswith("other/")} == {"banglaser"}
 
 
-def test_both_corpora_in_one_folder_are_told_apart_where_names_tell_and_refused_where_not(tmp_path):
+def test_two_corpora_in_one_folder_are_separated_by_unambiguous_names_only(tmp_path):
     touch(tmp_path / "mixed", *SHARED, *RAVDESS_ONLY, *BANGLASER_ONLY)
     found = {Path(path).stem: corpus for path, corpus in read(tmp_path).items()}
     assert {found[name] for name in RAVDESS_ONLY} == {"ravdess"}
@@ -241,7 +241,7 @@ def test_both_corpora_in_one_folder_are_told_apart_where_names_tell_and_refused_
 
 
 def table(corpora: Path, name: str) -> list[dict[str, str]]:
-    """What the table beside the recordings states of every file."""
+    """Return what the published table states of every file."""
     path = corpora.resolve().parents[1] / "shared" / "corpora" / "tables" / f"{name}.csv"
     if not path.is_file():
         pytest.skip(f"no table {path}")

@@ -270,7 +270,7 @@ def test_columns_that_the_dataset_lacks_are_kept_as_json(tmp_path):
     assert (two.speaker, two.source_emotion, two.dialogue, two.extra) == ("meld-Ross", "neutral", None, None)
 
 
-def test_a_published_word_that_the_policy_lacks_is_kept_beside_its_label(tmp_path):
+def test_a_published_word_that_the_policy_lacks_is_kept_next_to_its_label(tmp_path):
     write_wav(tmp_path / "1.wav", voice())
     table = write_table(tmp_path / "ko.csv", "path,emotion,source_emotion,speaker\n1.wav,happy,기쁨,a\n")
     dataset, _ = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
@@ -347,7 +347,7 @@ def test_a_table_without_emotions_is_refused_with_the_way_to_bring_it_in(tmp_pat
     assert clip.source_emotion is None
 
 
-def test_recordings_without_speakers_test_beside_other_corpora(small_corpora, tmp_path):
+def test_recordings_without_speakers_test_where_other_corpora_train(small_corpora, tmp_path):
     for number, emotion in enumerate(("happy", "sad", "angry")):
         write_wav(tmp_path / "mine" / emotion / f"{number}.wav", voice(seed=90 + number))
     arguments = ("--corpora", small_corpora, "--own", tmp_path / "mine", "--output", tmp_path / "out")

@@ -109,7 +109,7 @@ def big(archive):
     return File(f"{archive.url}/big.bin", "a/big.bin", len(BODY), md5(BODY))
 
 
-def test_a_connection_that_drops_goes_on_where_it_stopped(archive, big, tmp_path):
+def test_a_dropped_connection_resumes_where_it_stopped(archive, big, tmp_path):
     archive.drop_after = [300_000, 300_000]
     fetch_all([big], tmp_path)
     assert (tmp_path / "a" / "big.bin").read_bytes() == BODY
@@ -121,7 +121,7 @@ def test_a_connection_that_drops_goes_on_where_it_stopped(archive, big, tmp_path
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "big.bin"]
 
 
-def test_a_second_call_goes_on_with_what_the_first_left(archive, big, tmp_path):
+def test_a_second_call_resumes_the_download_of_the_first(archive, big, tmp_path):
     archive.drop_after = [300_000, 0, 0, 0]
     with pytest.raises(
         download.DownloadError, match=r"does not deliver a/big.bin \(.*\). What has arrived is kept"

@@ -51,7 +51,7 @@ def test_a_clip_is_computed_once_whatever_dataset_it_is_in(rows, asked, tmp_path
     assert [path.name for path in cache.parent.iterdir()] == ["cache.npz"]
 
 
-def test_an_interrupted_run_goes_on_where_it_was(rows, asked, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_where_it_stopped(rows, asked, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 10)
     read, left = module.read_clip, iter(range(25))
 

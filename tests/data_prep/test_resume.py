@@ -70,7 +70,7 @@ def unbroken(many_corpora, tmp_path_factory) -> dict[str, bytes]:
     return contents(output)
 
 
-def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(many_corpora, unbroken, tmp_path):
+def test_a_killed_run_resumes_and_ends_in_the_same_bytes(many_corpora, unbroken, tmp_path):
     output = tmp_path / "emotion"
     process = start(many_corpora, output, "--workers", 2)
     while len(lines(output)) < 30 and process.poll() is None:
@@ -93,7 +93,9 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(many_corpora, unbroken,
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, 4_000])
-def test_whatever_a_run_left_behind_the_next_one_is_whole(cut, many_corpora, unbroken, tmp_path, monkeypatch):
+def test_a_run_is_complete_despite_the_leftovers_of_an_earlier_one(
+    cut, many_corpora, unbroken, tmp_path, monkeypatch
+):
     output = tmp_path / "emotion"
     partial = tmp_path / ".emotion.partial"
 

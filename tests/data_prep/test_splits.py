@@ -108,7 +108,7 @@ def test_no_speaker_and_no_recording_is_in_two_splits(rows, protocol, seed):
     assert leaks_speakers(rows, splits) == bool(crossing(rows, splits, "speaker"))
 
 
-def test_a_speaker_with_a_name_stays_in_one_split_beside_clips_of_nobody_in_particular():
+def test_a_named_speaker_stays_in_one_split_next_to_clips_of_unknown_speakers():
     named = [Row("mine", "mine-ben", "male", "angry", f"ben {number}") for number in range(20)]
     nameless = [Row("mine", "mine-unknown", None, "angry", f"unknown {number}") for number in range(20)]
     splits = dict(zip(named + nameless, assign_splits(named + nameless), strict=True))
@@ -185,7 +185,7 @@ def test_a_speaker_without_some_emotions_stays_in_training_where_others_have_the
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_where_not_every_split_can_have_every_emotion_test_does(seed):
+def test_the_test_split_has_every_emotion_when_not_all_splits_can(seed):
     rows = [row("own", name, None, emotion) for name in "ab" for emotion in EMOTIONS] + [
         row("own", "c", None)
     ]
@@ -270,7 +270,7 @@ def test_folds_are_those_of_the_benchmark(protocol, test, validation):
 
 
 @pytest.mark.parametrize("fold", range(1, 6))
-def test_other_corpora_only_train_beside_those_with_folds(fold):
+def test_corpora_without_folds_only_train(fold):
     corpora = ("crema_d", "emospeech_in", "tess", "asvp_esd", "meld")
     rows = [
         row(corpus, speaker, emotion=emotion)
@@ -314,7 +314,7 @@ def test_without_a_label_a_clip_neither_trains_nor_tests():
         assign_splits(rows, "leave_out:talk")
 
 
-def test_a_dialogue_is_never_torn_apart():
+def test_a_dialogue_is_never_split():
     # anna and ben are held out and train, in one order or the other; the dialogue has more of ben.
     rows = [row("mine", name, emotion=emotion) for name in ("anna", "ben", "cem") for emotion in EMOTIONS]
     rows += [row("mine", "anna", sha256="a", dialogue="1")]
@@ -416,7 +416,7 @@ def contents(dataset) -> dict[str, list]:
     }
 
 
-def test_a_prepared_dataset_is_split_anew_as_the_build_would(small_dataset: Path):
+def test_resplitting_a_dataset_gives_the_splits_of_the_build(small_dataset: Path):
     prepared = load_from_disk(small_dataset)
     shuffled = resplit(prepared, "random", seed=1)
     assert contents(shuffled) != contents(prepared)

@@ -110,7 +110,7 @@ def test_recordings_are_found_by_their_names(folder):
     assert [path.name for path in find_recordings(folder)] == ["a.flac", "b.wav", "broken.mp3", "c.WAV"]
 
 
-def test_a_reference_goes_in_beside_a_clip_a_timeline_and_a_folder(folder_with_head, tmp_path, capsys):
+def test_a_reference_is_used_for_a_clip_a_timeline_and_a_folder(folder_with_head, tmp_path, capsys):
     def hear(*arguments) -> dict | list:
         main([*map(str, arguments), "--json", "--model", str(folder_with_head)])
         return json.loads(capsys.readouterr().out)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import TypeVar
 
-from speech_emotion.audio.decoding import SAMPLE_RATE, AudioError
+from speech_emotion.audio.decoding import SAMPLE_RATE, AudioError, File
 from speech_emotion.inference.archive.inputs import Source, StorageError
 from speech_emotion.inference.archive.tables import Rows, readable
 from speech_emotion.inference.classifier import EmotionClassifier
@@ -50,7 +49,7 @@ class Answerer:
             answer(classifier, name, content, self.own_voice) for name, content in self._fetch_ahead(names)
         ]
 
-    def _fetch_ahead(self, names: list[str]) -> Iterator[tuple[str, Path | bytes | AudioError]]:
+    def _fetch_ahead(self, names: list[str]) -> Iterator[tuple[str, File | AudioError]]:
         with ThreadPoolExecutor(1) as thread:
             fetched = thread.submit(self._fetch, names[0])
             for name, following in zip(names, [*names[1:], None], strict=True):
@@ -59,7 +58,7 @@ class Answerer:
                     fetched = thread.submit(self._fetch, following)
                 yield name, content
 
-    def _fetch(self, name: str) -> Path | bytes | AudioError:
+    def _fetch(self, name: str) -> File | AudioError:
         try:
             return self.source.read(name)
         except AudioError as error:
@@ -67,7 +66,7 @@ class Answerer:
 
 
 def answer(
-    classifier: EmotionClassifier, name: str, content: Path | bytes | AudioError, own_voice: bool = False
+    classifier: EmotionClassifier, name: str, content: File | AudioError, own_voice: bool = False
 ) -> Rows:
     """Return the rows for one recording.
 
@@ -100,9 +99,7 @@ def answer(
     return rows
 
 
-def answer_lanes(
-    classifier: EmotionClassifier, content: Path | bytes, own_voice: bool
-) -> dict[str | None, Timeline]:
+def answer_lanes(classifier: EmotionClassifier, content: File, own_voice: bool) -> dict[str | None, Timeline]:
     """Return a recording's timeline by channel: None for all of them mixed, or both of a stereo call."""
     if count_lanes(content, MAX_SECONDS) == 1:
         return {None: answer_channel(classifier, content, None, own_voice)}
@@ -113,7 +110,7 @@ def answer_lanes(
 
 
 def answer_channel(
-    classifier: EmotionClassifier, content: Path | bytes, channel: int | None = None, own_voice: bool = False
+    classifier: EmotionClassifier, content: File, channel: int | None = None, own_voice: bool = False
 ) -> Timeline:
     """Return the whole timeline of a channel, or of all of them mixed."""
     reference = "self" if own_voice else None
@@ -123,9 +120,9 @@ def answer_channel(
 
 
 def attempt(
-    work: Callable[[EmotionClassifier, Path | bytes], T],
+    work: Callable[[EmotionClassifier, File], T],
     classifier: EmotionClassifier,
-    content: Path | bytes | AudioError,
+    content: File | AudioError,
 ) -> T | AudioError:
     """Return what a function makes of a recording, or why it cannot: no recording may stop the others.
 

@@ -6,6 +6,7 @@ address.
 """
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from speech_emotion.inference.archive.processes import BATCH, Answer
 from speech_emotion.inference.archive.tables import Rows
 
 CONNECT_SECONDS = 10.0  # until a cluster's head must have answered
+TOKEN = "If it asks for a token, this command needs RAY_AUTH_MODE=token and the token, too."
 
 
 class Actor:
@@ -61,7 +63,7 @@ def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) ->
     if gpus:
         answerer = replace(answerer, device="cuda")
     table = pa.table({"name": pa.array([os.fsencode(name) for name in names], pa.binary())})
-    # Blocks made here: a task that repartitions would wait for ever for a processor beside the actors.
+    # Blocks made here: a task that repartitions would wait for ever, as the actors hold all processors.
     dataset = ray.data.from_arrow([table.slice(start, BATCH) for start in range(0, len(table), BATCH)])
     answers = dataset.map_batches(
         Actor,
@@ -94,7 +96,7 @@ def connect(address: str):
         if host and port.isdigit() and "/" not in host:  # Ray itself would wait for minutes, or for ever
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="WARNING")
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise ArchiveError(f"The Ray cluster {address!r} cannot be reached: {reason}.") from error
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = re.split(r"\.\s|\n", str(error).strip())[0].rstrip(".")
+        raise ArchiveError(f"The Ray cluster {address!r} cannot be reached: {reason}. {TOKEN}") from error
     return ray

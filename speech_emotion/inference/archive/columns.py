@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import Audio, Dataset, Features, IterableDataset, List, Value
 
-from speech_emotion.audio.decoding import AudioError
+from speech_emotion.audio.decoding import AudioError, File, NamedBytes
 from speech_emotion.inference.archive.answers import answer_channel, answer_columns, attempt, load, locate
 from speech_emotion.inference.archive.inputs import Source
 
@@ -37,13 +37,14 @@ class Annotator:
         answer = {**answer_columns(prediction), "mixed": prediction.mixed, "utterances": utterances}
         return nothing | {f"predicted_{name}": value for name, value in answer.items()}
 
-    def _read(self, value: dict | str | bytes | None) -> Path | bytes | AudioError:
+    def _read(self, value: dict | str | bytes | None) -> File | AudioError:
         if isinstance(value, dict):  # of a column of the type Audio, left encoded
-            value = value["bytes"] if value["bytes"] is not None else value["path"]
+            content, path = value["bytes"], value["path"]
+            value = path if content is None else NamedBytes(content, path or "")
         if value is None:
             return AudioError("There is no recording in this row.")
         try:
-            return value if isinstance(value, bytes) else self.place.read(value)
+            return value if isinstance(value, bytes | NamedBytes) else self.place.read(value)
         except AudioError as error:
             return error
 

@@ -14,7 +14,7 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from speech_emotion.audio.decoding import MAX_BYTES, AudioError
+from speech_emotion.audio.decoding import MAX_BYTES, AudioError, NamedBytes
 from speech_emotion.inference.batch import is_recording, printable
 
 REMOTE = "://"  # in every address that is not a path on this machine
@@ -39,7 +39,7 @@ class Source:
 
     address: str
 
-    def read(self, name: str) -> Path | bytes:
+    def read(self, name: str) -> Path | NamedBytes:
         """Return what the decoder takes: a path on this machine, or the content of a file elsewhere.
 
         Raises:
@@ -52,7 +52,8 @@ class Source:
             fs, path = open_address(name if REMOTE in name else self.address)
             path = path if REMOTE in name else f"{path.rstrip('/')}/{name}"
             with fs.open(path, "rb") as file:
-                return file.read(MAX_BYTES + 1)  # the decoder refuses a longer one in its own words
+                # The decoder refuses a longer one in its own words.
+                return NamedBytes(file.read(MAX_BYTES + 1), name)
         except Exception as error:  # those of fsspec's file systems have no common ancestor
             kind = AudioError if isinstance(find_cause(error), FileNotFoundError) else StorageError
             raise kind(f"The file {printable(name)!r} cannot be read: {describe_error(error)}.") from error

@@ -97,7 +97,7 @@ def _answer_one_by_one(answer: Answer, names: list[str]) -> Iterator[Rows]:
 
 
 def _start(answer: Answer, processes: int) -> ProcessPoolExecutor:
-    # "spawn": a process that is forked beside threads can hang.
+    # "spawn": a process that is forked while threads run can hang.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=(pickle.dumps(answer),))
 

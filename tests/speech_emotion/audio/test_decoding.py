@@ -218,6 +218,15 @@ def test_a_stream_that_changes_its_rate_keeps_its_length():
         assert audio.size / SAMPLE_RATE == pytest.approx(seconds, abs=0.2)
 
 
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "FLAC", "MP3"])
+def test_a_tag_before_the_sound_costs_none_of_it(form, tmp_path):
+    sound = encode(CLIP, format=form)
+    tag = b"ID3\4\0\0\0\0\x0f\x50" + bytes(2000)
+    (tmp_path / "clip").write_bytes(tag + tag + sound)
+    for source in (tmp_path / "clip", tag + tag + sound):
+        np.testing.assert_array_equal(load_audio(source), load_audio(sound))
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(AudioError, match=r"'nowhere\.wav' cannot be read"):
         load_audio("/tmp/nowhere.wav")

@@ -15,6 +15,7 @@ from speech_emotion.audio.decoding import (
     SAMPLE_RATE,
     AudioError,
     Damage,
+    NamedBytes,
     load_audio,
     stream_audio,
 )
@@ -71,6 +72,7 @@ def test_a_format_is_read(name, encode):
     assert audio.size / SAMPLE_RATE == pytest.approx(3, abs=0.12)
     assert correlation(audio, CLIP) > least
     assert str(damage) == ""
+    np.testing.assert_array_equal(load_audio(NamedBytes(path.read_bytes(), path.name)), audio)
 
 
 def test_the_documents_list_the_formats_that_are_tried():
@@ -138,7 +140,7 @@ def test_a_damaged_packet_does_not_end_a_recording(name, options, count, least, 
 
 
 @needs_ffmpeg
-def test_what_was_lost_is_said(encode, cnn_folder, capsys):
+def test_a_damaged_recording_says_how_much_was_lost(encode, cnn_folder, capsys):
     from speech_emotion import EmotionClassifier
     from speech_emotion.cli import main
     from speech_emotion.inference.batch import classify_files

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import duckdb
@@ -19,13 +18,22 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from archives import (
+    answer_three_ways,
+    archive_command,
+    finish,
+    finish_without,
+    kill_after,
+    read_tables,
+    write_bad,
+)
 from bad_audio import LONG, SOUND, encode, make_inputs
 from cluster import start_cluster
 from conftest import ROOT, pause, speak, write_wav
 from datasets import Audio, Dataset
 from stand_ins import answer_stand_in
 
-from speech_emotion.audio.decoding import AudioError
+from speech_emotion.audio.decoding import AudioError, NamedBytes
 from speech_emotion.cli import main
 from speech_emotion.inference import annotate
 from speech_emotion.inference.archive.answers import answer
@@ -35,7 +43,6 @@ from speech_emotion.inference.archive.processes import answer_here, answer_in_pr
 from speech_emotion.inference.archive.runner import run_archive
 from speech_emotion.inference.archive.shards import open_archive
 from speech_emotion.inference.archive.tables import TABLES, Rows, readable
-from speech_emotion.inference.batch import is_recording
 from speech_emotion.inference.classifier import EmotionClassifier
 
 SHIPPED = ROOT / "models" / "cnn"
@@ -90,7 +97,8 @@ def test_a_bucket_lists_the_same_names(folder, server):
         memory.pipe(f"/calls/{name}", (folder / name).read_bytes())
     assert list_recordings("memory://calls")[1] == list_recordings(str(folder))[1]
     for address in (server.address, "memory://calls", "memory://calls/"):
-        assert list_recordings(address)[0].read("inner/a.WAV") == (folder / "inner" / "a.WAV").read_bytes()
+        read = list_recordings(address)[0].read("inner/a.WAV")
+        assert read == NamedBytes((folder / "inner" / "a.WAV").read_bytes(), "inner/a.WAV")
 
 
 def test_a_list_holds_paths_and_addresses_once_each(folder, server, monkeypatch):
@@ -101,7 +109,7 @@ def test_a_list_holds_paths_and_addresses_once_each(folder, server, monkeypatch)
     monkeypatch.chdir("/")
     assert source.read("b.wav") == folder / "b.wav"
     assert source.read(f"{folder}/inner/a.WAV") == folder / "inner" / "a.WAV"
-    assert source.read(f"{server.address}/B.flac") == (folder / "B.flac").read_bytes()
+    assert source.read(f"{server.address}/B.flac").content == (folder / "B.flac").read_bytes()
 
 
 def test_one_recording_is_an_archive(folder, server):
@@ -200,15 +208,6 @@ def stand_in_rows(name: str) -> Rows:
     return Rows([answer | {"utterances": 2, "seconds": 10.0}], utterances, seconds=10.0)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return each table's files."""
-    return {
-        str(file.relative_to(folder)): file.read_bytes()
-        for table in TABLES
-        for file in sorted((folder / table).iterdir())
-    }
-
-
 NAMES = ["a.wav", "b.wav", "bad.wav", "c.wav", "d.wav", "e.wav", "f.wav"]
 
 
@@ -234,7 +233,7 @@ def test_a_stopped_archive_continues_and_ends_like_one_that_was_not_stopped(tmp_
     assert fill(tmp_path / "out", NAMES, stop=1) == [0]
     assert not json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
     assert fill(tmp_path / "out", NAMES) == [1, 2]
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert read_tables(tmp_path / "out") == read_tables(tmp_path / "whole")
     assert fill(tmp_path / "out", NAMES) == []
 
 
@@ -242,7 +241,7 @@ def test_a_stopped_archive_continues_and_ends_like_one_that_was_not_stopped(tmp_
 @pytest.mark.parametrize("what", ["absent", "cut off", "empty"])
 def test_a_shard_that_is_not_whole_is_made_again(table, what, tmp_path):
     fill(tmp_path / "out", NAMES)
-    before = contents(tmp_path / "out")
+    before = read_tables(tmp_path / "out")
     file = tmp_path / "out" / table / "part-000001.parquet"
     if what == "absent":
         file.unlink()
@@ -250,14 +249,14 @@ def test_a_shard_that_is_not_whole_is_made_again(table, what, tmp_path):
         file.write_bytes(file.read_bytes()[: 40 if what == "cut off" else 0])
     (file.parent / ".part-000002.parquet.part").write_bytes(b"left by a killed run")
     assert fill(tmp_path / "out", NAMES) == [1]
-    assert contents(tmp_path / "out") == before
+    assert read_tables(tmp_path / "out") == before
 
 
 def test_new_recordings_follow_all_earlier_ones(tmp_path):
     fill(tmp_path / "out", NAMES)
-    before = contents(tmp_path / "out")
+    before = read_tables(tmp_path / "out")
     assert fill(tmp_path / "out", ["0.wav", *NAMES, "g.wav"]) == [3]
-    after = contents(tmp_path / "out")
+    after = read_tables(tmp_path / "out")
     assert before.items() < after.items()
     assert pandas.read_parquet(tmp_path / "out" / "recordings")["recording"].tolist()[-2:] == [
         "0.wav",
@@ -265,7 +264,7 @@ def test_new_recordings_follow_all_earlier_ones(tmp_path):
     ]
 
 
-def test_the_next_run_tries_again_what_the_storage_did_not_hand_out(tmp_path):
+def test_the_next_run_retries_recordings_that_the_storage_refused(tmp_path):
     fill(tmp_path / "out", ["a.wav", "away.wav", "b.wav", "bad.wav"], size=2)
     assert fill(tmp_path / "out", ["a.wav", "away.wav", "b.wav", "bad.wav"], size=2) == [0]
 
@@ -379,45 +378,28 @@ def stand_in_run(folder: Path, *cluster: str) -> list[str]:
 def uninterrupted(tmp_path_factory) -> Path:
     """The archive of the stand-in recordings."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "answers"
-    done = subprocess.run(stand_in_run(folder), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    finish(stand_in_run(folder))
     return folder
-
-
-def kill_after(command: list[str], folder: Path, shards: int) -> list[psutil.Process]:
-    """Kill a command once so many shards are there; return its processes."""
-    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while run.poll() is None and len(list(folder.glob("recordings/*.parquet"))) < shards:
-        time.sleep(0.02)
-    assert run.poll() is None, "the run ended before it could be killed"
-    children = psutil.Process(run.pid).children(recursive=True)
-    run.kill()
-    run.wait()
-    return children
 
 
 def test_a_run_killed_again_and_again_ends_like_one_that_was_not(uninterrupted, tmp_path):
     for shards in (1, 2, 4):
         children = kill_after(stand_in_run(tmp_path / "out"), tmp_path / "out", shards)
         assert not psutil.wait_procs(children, timeout=30)[1], "processes outlive the one that started them"
-        for name, content in contents(tmp_path / "out").items():
+        for name, content in read_tables(tmp_path / "out").items():
             assert content == (uninterrupted / name).read_bytes()
-    done = subprocess.run(stand_in_run(tmp_path / "out"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == contents(uninterrupted)
+    finish(stand_in_run(tmp_path / "out"))
+    assert read_tables(tmp_path / "out") == read_tables(uninterrupted)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["complete"]
 
 
 def test_a_process_killed_under_a_run_loses_nothing(uninterrupted, tmp_path):
-    run = subprocess.Popen(stand_in_run(tmp_path / "out"), stderr=subprocess.DEVNULL)
-    while not list((tmp_path / "out").glob("recordings/*.parquet")):
-        time.sleep(0.02)
-    workers = [
-        each for each in psutil.Process(run.pid).children() if "spawn_main" in " ".join(each.cmdline())
-    ]
-    workers[0].kill()
-    assert run.wait() == 0
-    assert contents(tmp_path / "out") == contents(uninterrupted)
+    finish_without(kill_a_worker, stand_in_run(tmp_path / "out"), tmp_path / "out", 1)
+    assert read_tables(tmp_path / "out") == read_tables(uninterrupted)
+
+
+def kill_a_worker(run: psutil.Process) -> None:
+    next(each for each in run.children() if "spawn_main" in " ".join(each.cmdline())).kill()
 
 
 @pytest.mark.slow
@@ -425,18 +407,9 @@ def test_a_process_killed_under_a_run_loses_nothing(uninterrupted, tmp_path):
 def test_a_cluster_has_the_same_tables_though_a_node_is_killed(uninterrupted, tmp_path):
     pytest.importorskip("ray")
     with start_cluster(nodes=2) as cluster:
-        run = subprocess.Popen(
-            stand_in_run(tmp_path / "out", cluster.address),
-            cwd=ROOT,  # where Ray's workers look for the package
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while run.poll() is None and not list((tmp_path / "out").glob("recordings/*.parquet")):
-            time.sleep(0.02)
-        cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
-        _, errors = run.communicate(timeout=600)
-    assert run.returncode == 0, errors
-    assert contents(tmp_path / "out") == contents(uninterrupted)
+        run, node = stand_in_run(tmp_path / "out", cluster.address), next(iter(cluster.worker_nodes))
+        finish_without(lambda _: cluster.remove_node(node, allow_graceful=False), run, tmp_path / "out", 1)
+    assert read_tables(tmp_path / "out") == read_tables(uninterrupted)
 
 
 @pytest.mark.slow
@@ -445,9 +418,8 @@ def test_a_run_on_a_cluster_that_is_killed_is_finished_on_one_machine(uninterrup
     pytest.importorskip("ray")
     with start_cluster(nodes=1) as cluster:
         kill_after(stand_in_run(tmp_path / "out", cluster.address), tmp_path / "out", 2)
-    done = subprocess.run(stand_in_run(tmp_path / "out"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == contents(uninterrupted)
+    finish(stand_in_run(tmp_path / "out"))
+    assert read_tables(tmp_path / "out") == read_tables(uninterrupted)
 
 
 # The whole, with the shipped CNN
@@ -460,28 +432,21 @@ def calls(tmp_path_factory) -> Path:
     for number in range(24):
         speech = [speak(100 + 8 * number, seconds=1.5, seed=number), pause(0.6), speak(220, 1, seed=number)]
         write_wav(folder / f"{number:02}.wav", np.concatenate(speech[: 3 - number % 2]))
-    for bad in make_inputs():
-        if is_recording(Path(bad.name)) and len(bad.content) < 2**20:
-            (folder / "bad").mkdir(exist_ok=True)
-            (folder / "bad" / bad.name).write_bytes(bad.content)
+    write_bad(folder / "bad")
     return folder
 
 
 def command(calls: Path | str, output: Path, *options: str) -> list[str]:
-    start = [sys.executable, "-m", "speech_emotion", "archive", str(calls), "--output", str(output)]
-    return [*start, "--model", str(SHIPPED), "--shard-size", "20", *options]
+    return archive_command(calls, output, "--model", str(SHIPPED), "--shard-size", "20", *options)
 
 
 @pytest.fixture(scope="module")
 def whole(calls, tmp_path_factory) -> Path:
     """The archive of the calls, made by one process."""
     output = tmp_path_factory.mktemp("whole") / "answers"
-    done = subprocess.run(
-        command(calls, output, "--processes", "1"), cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "hours of sound" in done.stderr
+    said = finish(command(calls, output, "--processes", "1"))
+    assert "Traceback" not in said
+    assert "hours of sound" in said
     return output
 
 
@@ -514,22 +479,17 @@ def test_every_recording_is_in_one_table_with_the_answer_that_every_entrance_giv
 @pytest.mark.slow
 def test_two_processes_killed_once_have_the_tables_of_one(calls, whole, tmp_path):
     kill_after(command(calls, tmp_path / "out", "--processes", "2"), tmp_path / "out", 1)
-    done = subprocess.run(command(calls, tmp_path / "out"), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == contents(whole)
+    finish(command(calls, tmp_path / "out"))
+    assert read_tables(tmp_path / "out") == read_tables(whole)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="bad/samples.raw and bad/tag-before.wav are read otherwise from memory than from a path",
-)
 @pytest.mark.slow
 def test_a_bucket_has_the_same_tables(calls, whole, tmp_path):
     memory = fsspec.filesystem("memory")
     for name in list_recordings(str(calls))[1]:
         memory.pipe(f"/whole/{name}", (calls / name).read_bytes())
     summary = run_archive("memory://whole", tmp_path / "out", str(SHIPPED), shard_size=20, progress=False)
-    assert contents(tmp_path / "out") == contents(whole)
+    assert read_tables(tmp_path / "out") == read_tables(whole)
     totals = json.loads((whole / "manifest.json").read_text())
     assert (summary.files, summary.failed) == (totals["files"], totals["failed"])
 
@@ -588,10 +548,22 @@ def test_a_dataset_of_paths_is_answered_and_one_without_the_column_is_refused(ca
 def test_a_cluster_has_the_same_tables(calls, whole, tmp_path):
     pytest.importorskip("ray")
     with start_cluster(nodes=2) as cluster:
-        run = command(calls, tmp_path / "out", "--ray", cluster.address)
-        done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == contents(whole)
+        finish(command(calls, tmp_path / "out", "--ray", cluster.address))
+    assert read_tables(tmp_path / "out") == read_tables(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+def test_two_hundred_recordings_and_twenty_bad_ones_have_the_same_tables_in_all_ways(tmp_path):
+    pytest.importorskip("ray")
+    for number in range(200):
+        write_wav(tmp_path / "calls" / f"{number:03}.wav", speak(90 + number, seconds=0.6, seed=number))
+    write_bad(tmp_path / "calls" / "bad", 20)
+    found = answer_three_ways(
+        tmp_path / "calls", tmp_path, ["--model", str(SHIPPED), "--shard-size", "20"], kills=[2, 5]
+    )
+    assert (found["files"], found["failed"] > 0) == (220, True)
+    assert found["same"] == {"2 processes": True, "Ray, 2 nodes": True}
 
 
 @pytest.mark.slow
@@ -599,3 +571,15 @@ def test_a_cluster_that_is_not_there_is_a_sentence():
     pytest.importorskip("ray")
     with pytest.raises(ArchiveError, match=r"The Ray cluster '127.0.0.1:9' cannot be reached"):
         connect("127.0.0.1:9")
+
+
+@pytest.mark.slow
+def test_a_token_that_is_missing_is_a_sentence(folder, server, tmp_path):
+    pytest.importorskip("ray")
+    address = server.address.split("/")[2]  # something listens there
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)}
+    run = command(folder, tmp_path / "out", "--ray", address)
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"The Ray cluster '{address}' cannot be reached: Token authentication is enabled" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ def test_a_name_that_ends_in_raw_says_nothing_about_the_file(cnn_folder, tmp_pat
     assert "save it as WAV" in alone["error"]
 
 
-def test_a_file_that_fails_as_nobody_foresaw_loses_no_other(cnn_folder, tmp_path, monkeypatch):
+def test_an_unforeseen_error_in_one_file_loses_no_other(cnn_folder, tmp_path, monkeypatch):
     classifier = EmotionClassifier.from_pretrained(cnn_folder)
     predict = classifier.predict
 

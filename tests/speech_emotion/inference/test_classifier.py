@@ -57,7 +57,7 @@ def test_silence_is_refused(classifier):
     ],
     ids=["noise", "tone", "clicks"],
 )
-def test_where_nobody_speaks_no_emotion_is_heard(classifier, sound):
+def test_a_recording_without_speech_has_no_emotion(classifier, sound):
     with pytest.raises(AudioError, match="Nobody speaks"):
         classifier.predict(sound)
 

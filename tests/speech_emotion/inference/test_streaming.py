@@ -41,7 +41,7 @@ def test_the_answer_is_that_of_the_last_seconds_when_the_voice_stays_alike(class
     assert last == pytest.approx(expected.probabilities, abs=0.1)
 
 
-def test_a_browsers_integers_at_48_khz_are_heard_alike(classifier):
+def test_integers_at_48_khz_get_the_same_answer(classifier):
     audio = speak(seconds=3)
     fast = np.repeat(audio, 3)
     stereo = np.stack([fast, fast], axis=1)

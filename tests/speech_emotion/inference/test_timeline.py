@@ -89,7 +89,7 @@ def test_twice_the_length_takes_no_more_memory(classifier, tmp_path):
     assert peaks[2] < 1.2 * peaks[1]
 
 
-def test_who_never_pauses_is_answered_every_minute(classifier, tmp_path):
+def test_a_speaker_who_never_pauses_is_answered_every_minute(classifier, tmp_path):
     call = write_wav(tmp_path / "call.wav", np.concatenate([pause(0.3), speak(seconds=150)]))
     counts = [len(timeline.segments) for timeline in iter_timeline(classifier, call)]
     assert counts[1] > 10

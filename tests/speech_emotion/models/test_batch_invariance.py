@@ -30,7 +30,7 @@ FRONT_END = {
 }  # fmt: skip
 GROUP = TINY | FRONT_END | {"feat_extract_norm": "group"}
 LAYER = TINY | FRONT_END | {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
-# As published beside checkpoints with a group norm: without a mask.
+# As published with checkpoints that have a group norm: without a mask.
 UNMASKED = Wav2Vec2FeatureExtractor(return_attention_mask=False)
 MODELS = {
     "wav2vec2 with group norm": (Wav2Vec2Config(**GROUP), UNMASKED),

@@ -49,7 +49,7 @@ def test_held_out_clips_are_predicted_as_they_are_served(fitted, rows):
     assert np.ptp(shift) > 1e-2  # not those of the first five seconds, which differ by no constant alone
 
 
-def test_of_a_large_split_a_draw_is_predicted(fitted, rows, monkeypatch):
+def test_a_random_draw_of_a_large_split_is_predicted(fitted, rows, monkeypatch):
     monkeypatch.setattr(calibration, "MOST_CLIPS", 1)
     assert len(predict_held_out(fitted, rows).labels) == 1
 

@@ -44,7 +44,7 @@ def test_without_decay_the_average_is_the_weights(model):
         assert model.weight.item() == 3.0
 
 
-def test_the_average_goes_on_from_a_checkpoint_and_returns_to_the_best(model, tmp_path):
+def test_the_average_resumes_from_a_checkpoint_and_returns_to_the_best(model, tmp_path):
     args = SimpleNamespace(output_dir=tmp_path, load_best_model_at_end=True)
     state = SimpleNamespace(global_step=0, is_world_process_zero=True)
     average = WeightAverage(0.9)

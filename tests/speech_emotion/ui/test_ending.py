@@ -38,7 +38,7 @@ app.stop(served)
 
 
 @pytest.mark.serial
-def test_who_would_have_to_wait_beyond_the_end_gets_a_sentence(tmp_path):
+def test_a_request_that_cannot_finish_before_the_end_gets_a_sentence(tmp_path):
     parts = [part for number in range(40) for part in (speak(110 + number, 4, seed=number), pause(6))]
     long = write_wav(tmp_path / "long.wav", np.concatenate(parts))
     said = []

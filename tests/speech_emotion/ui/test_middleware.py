@@ -301,7 +301,7 @@ def test_a_call_of_what_is_not_there_gets_a_sentence_and_leaves_no_trace(app, sp
     assert "KeyError in " in log
 
 
-def test_no_more_recordings_are_judged_at_once_than_can_be(app, speech):
+def test_the_number_of_recordings_classified_at_once_is_limited(app, speech):
     good = given(app.upload("a.wav", speech))
     assert TOO_MANY in app.call("batch", [good] * (MOST_FILES + 1))
 
@@ -326,7 +326,7 @@ def test_an_upload_is_refused_where_it_would_fill_the_disk_and_the_log_says_so(m
     assert "An upload was refused. 100 MB are free in " in capsys.readouterr().out
 
 
-def test_whoever_starts_the_app_learns_that_there_is_little_room(monkeypatch):
+def test_the_app_warns_of_a_nearly_full_disk_when_it_starts(monkeypatch):
     have_free(monkeypatch, uploads.MOST_UPLOADED + uploads.SPARE)
     assert uploads.warn_of_room() == ""
     have_free(monkeypatch, 400_000_000)
@@ -335,7 +335,7 @@ def test_whoever_starts_the_app_learns_that_there_is_little_room(monkeypatch):
     )
 
 
-def test_a_disk_that_fills_meanwhile_is_told_as_such(monkeypatch, capsys):
+def test_a_disk_that_fills_during_an_upload_is_reported_as_full(monkeypatch, capsys):
     async def fill(scope, receive, send):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -362,7 +362,7 @@ def test_other_pages_cannot_read_the_answers_and_no_header_is_missing(app):
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in policy
 
 
-def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answered(
+def test_no_file_of_a_visitor_remains_and_requests_under_way_at_the_end_are_answered(
     tmp_path, speech, long_speech
 ):
     before = {path.name for path in ROOT.iterdir()}
@@ -397,7 +397,7 @@ def test_of_a_visitor_nothing_stays_behind_and_who_is_heard_at_the_end_is_answer
     assert not any("onnxruntime" in path.name for path in left)  # its reports to its makers
 
 
-def test_who_is_told_to_stop_again_and_again_stops(tmp_path):
+def test_repeated_signals_still_stop_the_app(tmp_path):
     with running(tmp_path / "app") as app:
         deadline = time.monotonic() + 20
         while app.process.poll() is None and time.monotonic() < deadline:

@@ -15,7 +15,7 @@ MODEL = "knows-voices"
 
 @pytest.fixture
 def classifier(folder_with_head, cnn_folder, monkeypatch) -> EmotionClassifier:
-    """A model that can compare, loaded by the app beside one that cannot."""
+    """A model that can compare, loaded by the app next to one that cannot."""
     loaded = EmotionClassifier.from_pretrained(folder_with_head)
     monkeypatch.setitem(registry._loaded, MODEL, loaded)
     monkeypatch.setitem(registry._loaded, "untrained", EmotionClassifier.from_pretrained(cnn_folder))
@@ -48,14 +48,14 @@ def test_the_recording_of_the_plain_sentence_is_deleted_whether_it_can_be_used_o
     assert not {each.name for each in tmp_path.iterdir()} & {"plain.wav", "silence.wav"}
 
 
-def test_the_first_screen_answers_beside_the_visitors_voice_until_it_is_forgotten(classifier, clip, plain):
+def test_the_first_screen_compares_with_the_visitors_voice_until_it_is_forgotten(classifier, clip, plain):
     [(before, alone)] = listen.listen(clip, MODEL)
     assert text("own_voice_offer") in before
     reference = classifier.enroll([plain])
-    [(known, beside, voice)] = listen.hear_plain(plain, alone, clip, MODEL, "en", "", None, True)
+    [(known, compared, voice)] = listen.hear_plain(plain, alone, clip, MODEL, "en", "", None, True)
     expected = classifier.predict(clip, reference=reference)
-    assert beside.prediction.probabilities == pytest.approx(expected.probabilities)
-    assert beside.prediction.probabilities != pytest.approx(alone.prediction.probabilities)
+    assert compared.prediction.probabilities == pytest.approx(expected.probabilities)
+    assert compared.prediction.probabilities != pytest.approx(alone.prediction.probabilities)
     assert text("own_voice_known") in known
     assert text("own_voice_offer") not in known
     [(after, again, nothing)] = listen.forget_voice(clip, MODEL, "en", "", voice, True)
@@ -99,7 +99,7 @@ def test_a_longer_recordings_utterances_are_compared_unless_that_is_switched_off
     assert text("compared_recording") in said
 
 
-def test_practice_answers_beside_the_visitors_voice_and_says_so(classifier, clip, plain):
+def test_practice_compares_with_the_visitors_voice_and_says_so(classifier, clip, plain):
     voice = own_voice.enroll(plain, MODEL)
     said, attempt = practice.practise(clip, "happy", MODEL, "en", voice)
     expected = classifier.predict(clip, reference=voice.reference)

@@ -187,7 +187,7 @@ def test_a_fairly_sure_answer_names_the_second_likeliest_too():
 
 
 @each_language
-def test_who_is_not_sure_names_two_and_suggests_to_ask(language):
+def test_an_unsure_answer_names_two_emotions_and_suggests_to_ask(language):
     phrases = PHRASES[language]
     advice = advise(predict("angry", 0.5, sure=False), answered("angry", 50, 50, 50), language)
     first, second = (phrases["emotions"][label] for label in ("angry", "sad"))
