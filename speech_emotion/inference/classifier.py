@@ -171,8 +171,24 @@ class EmotionClassifier:
         """
         if reference is None or not clips:
             return softmax(self.logits(clips).astype(float))
-        head = self.require_head(reference)
-        return softmax(head.logits(*self._logits_and_pooled(clips), reference.vector).astype(float))
+        return self.classify_and_pool(clips, reference)[0]
+
+    def classify_and_pool(
+        self, clips: list[np.ndarray], reference: Reference | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Classify clips, and compute their pooled states in the same run.
+
+        Args:
+            clips: as in `classify_segments`, one or more.
+            reference: likewise.
+
+        Returns:
+            As `classify_segments` and as `pooled_states`.
+        """
+        logits, pooled = self._logits_and_pooled(clips)
+        if reference is not None:
+            logits = self.require_head(reference).logits(logits, pooled, reference.vector)
+        return softmax(logits.astype(float)), pooled
 
     def classify_again(self, table: np.ndarray, pooled: np.ndarray) -> np.ndarray:
         """Classify the clips of one speaker with each other as the reference.
@@ -255,9 +271,20 @@ class EmotionClassifier:
             clips: as in `classify_segments`.
             reference: likewise.
         """
-        table = self.classify_segments(clips, reference)
-        spans = [(start, start + clip.size / SAMPLE_RATE) for start, clip in zip(starts, clips, strict=True)]
-        return self._make_segments(spans, table, self.threshold_with(reference is not None))
+        return self._make_segments(starts, clips, self.classify_segments(clips, reference), reference)
+
+    def answer_and_pool(
+        self, starts: list[float], clips: list[np.ndarray], reference: Reference | None = None
+    ) -> tuple[list[Segment], np.ndarray]:
+        """Classify utterances, and compute their pooled states in the same run.
+
+        Args:
+            starts: as in `answer_segments`.
+            clips: as in `classify_and_pool`.
+            reference: likewise.
+        """
+        table, pooled = self.classify_and_pool(clips, reference)
+        return self._make_segments(starts, clips, table, reference), pooled
 
     def answer_again(self, segments: list[Segment], pooled: np.ndarray) -> list[Segment]:
         """Answer the utterances of one speaker again, with each other as the reference.
@@ -268,9 +295,15 @@ class EmotionClassifier:
         """
         table = np.array([list(each.probabilities.values()) for each in segments])
         spans = [(each.start, each.end) for each in segments]
-        return self._make_segments(spans, self.classify_again(table, pooled), self.threshold_with(True))
+        return self._judge(spans, self.classify_again(table, pooled), self.threshold_with(True))
 
     def _make_segments(
+        self, starts: list[float], clips: list[np.ndarray], table: np.ndarray, reference: Reference | None
+    ) -> list[Segment]:
+        spans = [(start, start + clip.size / SAMPLE_RATE) for start, clip in zip(starts, clips, strict=True)]
+        return self._judge(spans, table, self.threshold_with(reference is not None))
+
+    def _judge(
         self, spans: list[tuple[float, float]], table: np.ndarray, threshold: Threshold
     ) -> list[Segment]:
         labels = [self.labels[index] for index in table.argmax(axis=1)]

@@ -40,7 +40,8 @@ class StreamingClassifier:
         self.own: Reference | None = None
         self.with_reference = False
         self._own_model: EmotionClassifier | None = None  # whose states `own` is made of
-        self._said: list[np.ndarray] = []  # what was heard last of an utterance that goes on
+        # what was heard last of an utterance that goes on, for `self`, and whose states it is made of
+        self._said: tuple[EmotionClassifier, Reference] | None = None
         self._resampler: soxr.ResampleStream | None = None
         self._rate = SAMPLE_RATE  # that it resamples from
 
@@ -71,8 +72,8 @@ class StreamingClassifier:
         if not spans or self.heard.size - spans[-1].stop >= SILENCE_SECONDS * SAMPLE_RATE:
             self.prediction = self.probabilities = None
             if reference == "self" and self._said:
-                self._remember(classifier)
-            self._said = []
+                self._remember(*self._said)
+            self._said = None
             return
         pieces = [piece for span in spans for piece in cut_span(span, classifier.window_seconds)]
         starts, clips = (
@@ -82,8 +83,13 @@ class StreamingClassifier:
         if reference == "self":
             classifier.require_head()
             reference = self.own if self._own_model is classifier else None
-        self._said, self.with_reference = clips, reference is not None
-        segments = classifier.answer_segments(starts, clips, reference)
+            segments, pooled = classifier.answer_and_pool(starts, clips, reference)
+            seconds = sum(clip.size for clip in clips) / SAMPLE_RATE
+            self._said = classifier, Reference(pooled.mean(axis=0), 1, seconds)
+        else:
+            segments = classifier.answer_segments(starts, clips, reference)
+            self._said = None
+        self.with_reference = reference is not None
         threshold = classifier.threshold_with(self.with_reference)
         self.prediction = pool(segments, classifier.engine.name, threshold)
         now, before = self.prediction.probabilities, self.probabilities
@@ -92,13 +98,10 @@ class StreamingClassifier:
         self.probabilities = ease(before, now, latest.size / SAMPLE_RATE)
         self.milliseconds = [*self.milliseconds, 1000 * (time.perf_counter() - start)][-ANSWERS_TIMED:]
 
-    def _remember(self, classifier: EmotionClassifier) -> None:
+    def _remember(self, classifier: EmotionClassifier, said: Reference) -> None:
         """Add the utterance that has just ended to the speaker's own voice."""
-        pooled = classifier.pooled_states(self._said).mean(axis=0)
-        seconds = sum(clip.size for clip in self._said) / SAMPLE_RATE
-        latest = Reference(pooled, 1, seconds)
         same = self.own is not None and self._own_model is classifier
-        self.own, self._own_model = (self.own.join(latest) if same else latest), classifier
+        self.own, self._own_model = (self.own.join(said) if same else said), classifier
 
     def _resample(self, samples: np.ndarray, rate: int) -> np.ndarray:
         """Bring a piece to 16 kHz mono. The resampler keeps its state: pieces join without a seam."""

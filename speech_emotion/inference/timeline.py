@@ -124,9 +124,12 @@ def iter_timeline(
                 loudest = max(loudest, peak_dbfs(block.audio))
                 peaks = np.concatenate([peaks, _peaks(block.audio)])
                 seconds += block.audio.size / SAMPLE_RATE
-            segments += classifier.answer_segments(block.starts, block.clips, given)
             if own and block.clips:
-                pooled += [*classifier.pooled_states(block.clips)]
+                found, states = classifier.answer_and_pool(block.starts, block.clips)
+                pooled += [*states]
+            else:
+                found = classifier.answer_segments(block.starts, block.clips, given)
+            segments += found
             yield Timeline(list(segments), seconds, peaks, str(damage), given is not None)
         if len(pooled) > 1:
             segments = classifier.answer_again(segments, np.stack(pooled))

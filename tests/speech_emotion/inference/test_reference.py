@@ -108,16 +108,23 @@ def test_a_prediction_is_sure_by_the_heads_own_threshold(head, speaking_folder, 
     np.testing.assert_allclose(list(prediction.probabilities.values()), expected)
 
 
+@pytest.fixture
+def conversation(voices, monkeypatch) -> np.ndarray:
+    """A recording in which each of the voices is an utterance."""
+    whole = np.concatenate(voices)
+    monkeypatch.setattr(
+        "speech_emotion.inference.timeline.find_utterances",
+        lambda *_: [Block(whole, [0.0, 1.0, 2.0], voices)],
+    )
+    return whole
+
+
 def test_with_self_the_other_utterances_of_a_recording_are_the_reference_of_each(
-    head, speaking_folder, voices, monkeypatch
+    head, speaking_folder, voices, conversation
 ):
     head.save(speaking_folder, {})
     classifier = EmotionClassifier.from_pretrained(speaking_folder)
-    monkeypatch.setattr(
-        "speech_emotion.inference.timeline.find_utterances",
-        lambda *_: [Block(np.concatenate(voices), [0.0, 1.0, 2.0], voices)],
-    )
-    plain, compared = iter_timeline(classifier, np.concatenate(voices), reference="self")
+    plain, compared = iter_timeline(classifier, conversation, reference="self")
     assert (plain.with_reference, compared.with_reference) == (False, True)
     for number, segment in enumerate(compared.segments):
         others = classifier.enroll([voice for each, voice in enumerate(voices) if each != number])
@@ -153,3 +160,12 @@ def test_a_reference_without_a_head_or_of_another_model_is_refused(speaking_fold
         EmotionClassifier.from_pretrained(speaking_folder).predict(
             voices[0], reference=Reference(np.zeros(7, np.float32), 1, 1.0)
         )
+
+
+def test_with_self_the_network_hears_each_utterance_once(head, speaking_folder, conversation, monkeypatch):
+    head.save(speaking_folder, {})
+    classifier = EmotionClassifier.from_pretrained(speaking_folder)
+    heard, cut = [], classifier._cut
+    monkeypatch.setattr(classifier, "_cut", lambda clips: heard.extend(clips) or cut(clips))
+    [*_, timeline] = iter_timeline(classifier, conversation, reference="self")
+    assert len(heard) == len(timeline.segments) == 3
