@@ -123,7 +123,13 @@ def find_reference(
         return None
     classifier.require_head()
     if options.reference != ["self"]:
-        return classifier.enroll([Path(each) for each in options.reference])
+        paths = [Path(each) for each in options.reference]
+        for path in paths:
+            prediction = classifier.predict(path)
+            if not classifier.sounds_plain(prediction):
+                said = f"{printable(path.name)} sounds {prediction.label}: better a plain sentence."
+                print(said, file=sys.stderr)
+        return classifier.enroll(paths)
     return enroll_folder(classifier, options.source) if options.source.is_dir() else "self"
 
 

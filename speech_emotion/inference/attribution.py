@@ -8,6 +8,7 @@ import numpy as np
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.prediction import Prediction, pool
+from speech_emotion.inference.reference import Reference
 
 STRETCH_SECONDS = 0.4
 HOP_SECONDS = 0.2
@@ -15,7 +16,10 @@ FADE_SECONDS = 0.02  # at both ends of a silenced stretch, so that it makes no c
 
 
 def occlude(
-    classifier: EmotionClassifier, audio: np.ndarray, prediction: Prediction
+    classifier: EmotionClassifier,
+    audio: np.ndarray,
+    prediction: Prediction,
+    reference: Reference | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measure how much of an answer's probability each stretch of a recording holds.
 
@@ -23,6 +27,7 @@ def occlude(
         classifier: gave the prediction.
         audio: the recording, float32 samples of shape [n], 16 kHz.
         prediction: its answer.
+        reference: the speaker's own voice, where the answer was given beside it.
 
     Returns:
         The middles of the stretches in seconds, shape [stretches], and by how much the pooled probability of
@@ -42,12 +47,13 @@ def occlude(
         if first - size < stretch < first + clip.size
     ]
     silenced = [_silence(clips[index], stretch - firsts[index], size) for stretch, index in pairs]
-    answers = classifier.answer_segments([utterances[index].start for _, index in pairs], silenced)
+    starts = [utterances[index].start for _, index in pairs]
+    answers = classifier.answer_segments(starts, silenced, reference)
     changed = dict(zip(pairs, answers, strict=True))
     drops = []
     for stretch in stretches:
         without = [changed.get((stretch, index), each) for index, each in enumerate(utterances)]
-        pooled = pool(without, prediction.engine, classifier.threshold)
+        pooled = pool(without, prediction.engine, classifier.threshold_with(reference is not None))
         drops.append(prediction.confidence - pooled.probabilities[prediction.label])
     return (stretches + size / 2) / SAMPLE_RATE, np.array(drops)
 

@@ -24,6 +24,7 @@ from speech_emotion.inference.prediction import Prediction, Segment
 from speech_emotion.inference.recording import Source, find_utterances, read_blocks
 from speech_emotion.inference.reference import Reference, ReferenceHead
 from speech_emotion.inference.timeline import iter_timeline
+from speech_emotion.labels import PLAIN
 from speech_emotion.models.folder import (
     NEVER,
     SETTINGS,
@@ -203,6 +204,21 @@ class EmotionClassifier:
         others = (pooled.sum(axis=0) - pooled) / (len(pooled) - 1)
         own = np.log(np.maximum(table, np.finfo(float).tiny))  # logits, but for a constant
         return softmax(self.require_head().logits(own, pooled, others).astype(float))
+
+    def sounds_plain(self, prediction: Prediction) -> bool:
+        """Return whether a recording sounds plain enough for a reference.
+
+        Ask for another sentence if not, but take that one as it is: a person who always sounds angry to the
+        model needs a reference most.
+
+        Args:
+            prediction: of the recording, without a reference.
+
+        Raises:
+            ModelError: the model has no reference head.
+        """
+        plain = [share for label, share in prediction.probabilities.items() if label in PLAIN]
+        return not plain or sum(plain) >= self.require_head().plain_from
 
     def require_head(self, reference: Reference | None = None) -> ReferenceHead:
         """Return the reference head.

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 HEAD = "reference_head.safetensors"  # in a model folder
 SETTINGS = "reference_head.json"  # with it: temperature, threshold and how they were found
+SETTING_NAMES = ("share", "temperature", "threshold", "plain_from", "own_temperature")
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,22 @@ class ReferenceHead:
         share: of the head in the logits of an answer, 0..1; the rest is the classifier's own.
         temperature: what the sum is divided by.
         threshold: confidence from which on an answer with a reference is sure.
+        plain_from: probability of plain talk from which on a sentence is taken for a reference at once.
+        own_temperature: what the classifier's own logits have been divided by since the share was chosen.
     """
 
-    def __init__(self, weights: dict[str, np.ndarray], share: float, temperature: float, threshold: float):
+    def __init__(
+        self,
+        weights: dict[str, np.ndarray],
+        share: float,
+        temperature: float,
+        threshold: float,
+        plain_from: float = 0.0,
+        own_temperature: float = 1.0,
+    ):
         self.weights, self.share = weights, share
         self.temperature, self.threshold = temperature, threshold
+        self.plain_from, self.own_temperature = plain_from, own_temperature
 
     @property
     def width(self) -> int:
@@ -96,14 +108,14 @@ class ReferenceHead:
         hidden = np.concatenate([clip, difference], axis=1) @ weights["hidden.weight"].T
         hidden = gelu(hidden + weights["hidden.bias"])
         head = hidden @ weights["output.weight"].T + weights["output.bias"]
-        mixed = self.share * head + (1 - self.share) * own
+        mixed = self.share * head + (1 - self.share) * self.own_temperature * own
         return (mixed / self.temperature).astype(np.float32)
 
     def save(self, folder: Path, about: dict) -> None:
         """Write the head into a model folder, with what is to be said about it."""
         weights = {name: np.ascontiguousarray(values, np.float32) for name, values in self.weights.items()}
         save_file(weights, folder / HEAD)
-        settings = {"share": self.share, "temperature": self.temperature, "threshold": self.threshold}
+        settings = {name: getattr(self, name) for name in SETTING_NAMES}
         (folder / SETTINGS).write_text(json.dumps(settings | about, indent=1) + "\n")
 
     @classmethod
@@ -113,7 +125,7 @@ class ReferenceHead:
         if not head.is_file() or not settings.is_file():
             return None
         about = json.loads(settings.read_text())
-        return cls(load_file(head), about["share"], about["temperature"], about["threshold"])
+        return cls(load_file(head), **{name: about[name] for name in SETTING_NAMES if name in about})
 
 
 def gelu(values: np.ndarray) -> np.ndarray:

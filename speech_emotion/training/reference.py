@@ -210,7 +210,8 @@ def main() -> None:
     chosen = json.loads(args.settings.read_text())["settings"]
     rows, labels = training_rows(args.folder, args.data)
     weights = train_head(read_vectors(PooledCache(args.folder, args.cache_dir), rows), len(labels))
-    head = ReferenceHead(weights, chosen["share"], chosen["temperature"], chosen["threshold"])
+    trained = json.loads((args.folder / "report.json").read_text())["training"]
+    head = ReferenceHead(weights, **chosen, own_temperature=trained["temperature"] or 1.0)
     about = {"command": shlex.join(["python", *sys.orig_argv[1:]]), "measured_on": describe_machine()}
     head.save(args.folder, about)
     print(f"Saved to {args.folder / SETTINGS}")

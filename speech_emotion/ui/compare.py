@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from html import escape
 
 import gradio as gr
+import numpy as np
 
 from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction
 from speech_emotion.audio.decoding import MAX_SECONDS, stream_audio
+from speech_emotion.inference.reference import Reference
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.own_voice import Voice, choose_reference, reference_for, tell_on_panel
 from speech_emotion.ui.page import emotion_class, icon
 from speech_emotion.ui.registry import MODELS, classifier
 from speech_emotion.ui.wording import emotion_name, refuse, text
@@ -21,9 +24,10 @@ def lay_out(listen: Listen) -> None:
     run = gr.Button("compare", visible="hidden", elem_id="compare-run")
     table = gr.HTML("", elem_id="comparison", apply_default_css=False)
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    comparing = run.click(compare, [listen.voice, listen.language], table, **quiet)
+    asked = [listen.voice, listen.language, listen.model, listen.own_voice, listen.compares]
+    comparing = run.click(compare, asked, table, **quiet)
     gr.on(
-        [listen.voice.upload, listen.forget.click],
+        listen.changes(),
         lambda: "",
         None,
         table,
@@ -33,23 +37,43 @@ def lay_out(listen: Listen) -> None:
     )
 
 
-def compare(path: str | None, language: str = "en") -> Iterator[str]:
-    """Render what each model says of a recording's first minute, one model after another."""
+def compare(
+    path: str | None,
+    language: str = "en",
+    model: str = "",
+    voice: Voice | None = None,
+    compares: bool = False,
+) -> Iterator[str]:
+    """Render what each model says of a recording's first minute, one model after another.
+
+    The model that knows the visitor's voice compares with it where the first screen does. No utterance is
+    compared with the others here.
+
+    Args:
+        path: of the recording.
+        language: a key of `LANGUAGES`.
+        model: that answers on the first screen.
+        voice: the visitor's own, if it is known.
+        compares: whether the first screen compares a longer recording's utterances with each other.
+    """
     if path is None:
         yield render.refusal(text("no_recording", language))
         return
     yield render.working(language)
     try:
         audio = next(stream_audio(path, MAX_SECONDS))
+        used = choose_reference(path, voice.model if voice else model, voice, compares)
     except AudioError as error:
         yield render.refusal(refuse(str(error), language))
         return
+    said = tell_on_panel(used, voice.model if voice else model, language, others=True)
     predictions: dict[str, Prediction] = {}
     costs: dict[str, str] = {}
     for name in MODELS:
         try:
             heard = classifier(name)
-            predictions[name], milliseconds = time_prediction(heard, audio)
+            known = None if used in (None, "self") else reference_for(voice, name)
+            predictions[name], milliseconds = time_prediction(heard, audio, known)
         except AudioError as error:
             yield render.refusal(refuse(str(error), language))
             return
@@ -60,19 +84,30 @@ def compare(path: str | None, language: str = "en") -> Iterator[str]:
                 "cost", language, milliseconds=f"{milliseconds:.0f}", engine=predictions[name].engine,
                 parameters=f"{heard.parameters / 1e6:.1f}",
             )  # fmt: skip
-        yield render_table(predictions, costs, language)
+        yield render_table(predictions, costs, language, said)
 
 
-def time_prediction(heard: EmotionClassifier, audio) -> tuple[Prediction, float]:
+def time_prediction(
+    heard: EmotionClassifier, audio: np.ndarray, reference: Reference | None
+) -> tuple[Prediction, float]:
     """Classify shape-[n] samples twice; return the prediction and the milliseconds of the second run."""
-    heard.predict(audio)
+    heard.predict(audio, reference=reference)
     start = time.perf_counter()
-    prediction = heard.predict(audio)
+    prediction = heard.predict(audio, reference=reference)
     return prediction, 1000 * (time.perf_counter() - start)
 
 
-def render_table(predictions: dict[str, Prediction], costs: dict[str, str], language: str) -> str:
-    """Render one table: an emotion a row, a model a column."""
+def render_table(
+    predictions: dict[str, Prediction], costs: dict[str, str], language: str, said: str = ""
+) -> str:
+    """Render one table: an emotion a row, a model a column.
+
+    Args:
+        predictions: by model.
+        costs: what each answer took, or why there is none, by model.
+        language: a key of `LANGUAGES`.
+        said: HTML on what the recording was compared with.
+    """
     labels = list(dict.fromkeys(label for each in predictions.values() for label in each.probabilities))
     mean = {label: max(each.probabilities.get(label, 0) for each in predictions.values()) for label in labels}
     labels.sort(key=lambda label: -mean[label])
@@ -93,7 +128,7 @@ def render_table(predictions: dict[str, Prediction], costs: dict[str, str], lang
     foot = "".join(f"<td class='note cost'>{escape(cost)}</td>" for cost in costs.values())
     return (
         f"<div class='stack' data-say='{escape(verdict)}'><p class='verdict-line'><strong>"
-        f"{escape(verdict)}</strong></p>"
+        f"{escape(verdict)}</strong></p>{said}"
         "<div class='table-scroll' tabindex='0' role='group' "
         f"aria-label='{escape(text('compare_lead', language))}'><table>"
         f"<thead><tr><th scope='col'>{escape(text('model', language))}</th>{heads}</tr></thead><tbody>"

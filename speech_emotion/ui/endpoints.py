@@ -31,7 +31,8 @@ def publish() -> None:
         ("live", live, [], [stream]),
     ):
         endpoint(name, answer, [sound("Recording"), *further], state)
-    endpoint("batch", batch, [gr.File(file_count="multiple", label="Recordings", visible=False)], [])
+    files = gr.File(file_count="multiple", label="Recordings", visible=False)
+    endpoint("batch", batch, [files, sound("Reference")], [])
 
 
 def sound(label: str) -> gr.Audio:
@@ -54,7 +55,9 @@ def endpoint(name: str, answer: Callable, inputs: list[gr.Component], state: lis
     )
 
 
-def classify(recording: str | bytes | None, model: str | None = None, reference: str | None = None) -> dict:
+def classify(
+    recording: str | bytes | None, model: str | None = None, reference: str | bytes | None = None
+) -> dict:
     """Classify one recording of up to an hour.
 
     Args:
@@ -74,7 +77,7 @@ def classify(recording: str | bytes | None, model: str | None = None, reference:
 def timeline(
     recording: str | bytes | None,
     model: str | None = None,
-    reference: str | None = None,
+    reference: str | bytes | None = None,
     own_voice: bool = False,
 ) -> dict:
     """Find the utterances of a recording of up to an hour, and classify each.
@@ -100,12 +103,14 @@ def timeline(
     return ask(recording, model, answer)
 
 
-def batch(recordings: list[str] | None, model: str | None = None) -> list[dict]:
+def batch(recordings: list[str] | None, model: str | None = None, reference: str | None = None) -> list[dict]:
     """Classify recordings of up to a minute each.
 
     Args:
         recordings: what to classify, at most 500.
         model: one of the models on offer; by default the first that is loaded.
+        reference: a recording of how the one speaker of all of them normally sounds, for a model that can
+            use it.
 
     Returns:
         A row for each: `file`, `emotion`, `sure`, `confidence`, each probability by its label, `seconds`, and
@@ -114,7 +119,11 @@ def batch(recordings: list[str] | None, model: str | None = None) -> list[dict]:
     if len(recordings or []) > MOST_FILES:
         raise gr.Error(TOO_MANY, print_exception=False)
     files = [(Path(path).name, Path(path)) for path in recordings or []]
-    return ask(recordings, model, lambda heard: list(until_the_end(classify_files(heard, files))))
+
+    def answer(heard: EmotionClassifier) -> list[dict]:
+        return list(until_the_end(classify_files(heard, files, enroll(heard, reference))))
+
+    return ask(recordings, model, answer)
 
 
 def live(recording: str | None, model: str | None = None, stream: StreamingClassifier | None = None) -> tuple:
@@ -144,7 +153,7 @@ def live(recording: str | None, model: str | None = None, stream: StreamingClass
     return ask(recording, model, answer), stream
 
 
-def enroll(heard: EmotionClassifier, recording: str | None) -> Reference | None:
+def enroll(heard: EmotionClassifier, recording: str | bytes | None) -> Reference | None:
     """Return how the speaker of a recording sounds; None without one."""
     return heard.enroll([recording]) if recording else None
 

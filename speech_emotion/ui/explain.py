@@ -14,6 +14,7 @@ from speech_emotion.audio.decoding import SAMPLE_RATE, stream_audio
 from speech_emotion.inference.attribution import occlude
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
+from speech_emotion.ui.own_voice import Voice, choose_reference, tell_on_panel
 from speech_emotion.ui.page import emotion_class
 from speech_emotion.ui.registry import classifier
 from speech_emotion.ui.wording import emotion_name, refuse, text
@@ -33,15 +34,30 @@ def lay_out(listen: Listen) -> None:
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     showing = run.click(
         lambda language: render.working(language), listen.language, picture, queue=False, **quiet
-    ).then(show, [listen.voice, listen.model, listen.language], picture, **quiet)
+    ).then(
+        show,
+        [listen.voice, listen.model, listen.language, listen.own_voice, listen.compares],
+        picture,
+        **quiet,
+    )
     gr.on(
-        [listen.voice.upload, listen.model.change, listen.forget.click], lambda: "", None, picture,
+        [*listen.changes(), listen.model.change], lambda: "", None, picture,
         cancels=showing, queue=False, **quiet,
     )  # fmt: skip
 
 
-def show(path: str | None, model: str, language: str = "en") -> str:
-    """Render how a model hears a recording's first `SHOWN_SECONDS`, or why it cannot be shown."""
+def show(
+    path: str | None, model: str, language: str = "en", voice: Voice | None = None, compares: bool = False
+) -> str:
+    """Render how a model hears a recording's first `SHOWN_SECONDS`, or why it cannot be shown.
+
+    Args:
+        path: of the recording.
+        model: a name in the registry.
+        language: a key of `LANGUAGES`.
+        voice: the visitor's own, if it is known; the model compares with it where the first screen does.
+        compares: whether the first screen compares a longer recording's utterances with each other.
+    """
     if path is None:
         return render.refusal(text("no_recording", language))
     try:
@@ -49,15 +65,24 @@ def show(path: str | None, model: str, language: str = "en") -> str:
         audio = next(blocks)
         longer = next(blocks, None) is not None
         heard = classifier(model)
-        prediction = heard.predict(audio)
-        middles, drops = occlude(heard, audio, prediction)
+        used = choose_reference(path, model, voice, compares)
+        reference = None if used == "self" else used
+        prediction = heard.predict(audio, reference=reference)
+        middles, drops = occlude(heard, audio, prediction, reference)
     except (AudioError, ModelError) as error:
         return render.refusal(refuse(str(error), language))
-    return draw(audio, middles, drops, prediction.label, language, longer)
+    said = tell_on_panel(used, model, language)
+    return draw(audio, middles, drops, prediction.label, language, longer, said)
 
 
 def draw(
-    audio: np.ndarray, middles: np.ndarray, drops: np.ndarray, label: str, language: str, longer: bool = False
+    audio: np.ndarray,
+    middles: np.ndarray,
+    drops: np.ndarray,
+    label: str,
+    language: str,
+    longer: bool = False,
+    compared: str = "",
 ) -> str:
     """Render waveform, deciding moments and mel spectrogram above one time axis.
 
@@ -68,6 +93,7 @@ def draw(
         label: the model's answer.
         language: a key of `LANGUAGES`.
         longer: whether the recording goes on after this.
+        compared: HTML on what the recording was compared with.
     """
     seconds, name = audio.size / SAMPLE_RATE, emotion_name(label, language)
     step = float(middles[1] - middles[0]) if middles.size > 1 else seconds
@@ -86,7 +112,7 @@ def draw(
     return (
         f"<div class='card call hears {emotion_class(label)}' data-seconds='{seconds:.2f}' data-emotion='' "
         f"data-say='{escape(said, quote=True)}'>"
-        f"<p><strong>{escape(said)}</strong></p>{more}"
+        f"<p><strong>{escape(said)}</strong></p>{more}{compared}"
         f"<div class='scroll' tabindex='0' role='group' aria-label='{escape(text('timeline', language))}'>"
         "<div class='whole'>"
         f"<h3>{escape(text('waveform', language))}</h3><div class='chart zoomable part' style='height:84px'>"

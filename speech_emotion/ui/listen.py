@@ -14,12 +14,10 @@ from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.timeline import Timeline, iter_timeline
 from speech_emotion.ui import call, examples, render
 from speech_emotion.ui.latest import Latest
-from speech_emotion.ui.own_voice import TARGET, Voice, enroll, line, panel, reference_for
+from speech_emotion.ui.own_voice import TARGET, TURN_SECONDS, Voice, choose_reference, enroll, line, panel
 from speech_emotion.ui.page import label, player, recorder
 from speech_emotion.ui.registry import classifier, serving
-from speech_emotion.ui.wording import advise, refuse, span, text
-
-TURN_SECONDS = 10.0  # a longer recording gets a timeline, too
+from speech_emotion.ui.wording import advise, emotion_name, refuse, span, text
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,16 @@ class Listen:
         self.forget.click(forget, latest, [self.voice, *shown], queue=False, **quiet)
         self.language.change(show, [self.result, self.language, *known], self.answer, queue=False, **quiet)
 
+    def changes(self) -> list:
+        """Return the events after which what other panels say of the last recording no longer holds."""
+        return [
+            self.voice.upload,
+            self.forget.click,
+            self.plain.upload,
+            self.forget_voice.click,
+            self.toggle.click,
+        ]
+
     def offer(self) -> str | dict:
         """Render the recorder anew where other models are loaded by now than when the page was built."""
         return gr.skip() if serving() == self.offered else recorder_card()
@@ -193,9 +201,13 @@ def hear_plain(
     """
     example, voice, compares = rest
     try:
-        voice = enroll(plain, model) if plain else voice
+        voice = enroll(plain, model, voice) if plain else voice
     except (AudioError, ModelError) as error:
         yield show(answer, language, voice, compares, refuse(str(error), language)), answer, voice
+        return
+    if voice and voice.sounded:
+        again = text("own_voice_again", language, emotion=emotion_name(voice.sounded, language))
+        yield show(answer, language, voice, compares, again), answer, voice
         return
     for step in listen(path, model, language, example, voice, compares):
         yield *step, voice
@@ -222,9 +234,6 @@ def answers(
 ) -> Iterator[Answer]:
     """Compute a recording's answer, its timeline after every half minute.
 
-    The visitor's own voice is the reference for one person's recording of up to a minute. A longer one may
-    hold somebody else's, so its own utterances are the reference.
-
     Args:
         path: of the recording.
         model: a name in the registry.
@@ -235,12 +244,8 @@ def answers(
     name = Path(path).name
     try:
         heard, whole = classifier(model), header_duration(path)
-        persons = channels(path)
-        length = whole or 0.0
-        own = reference_for(voice, model) if length <= MAX_SECONDS and len(persons) == 1 else None
-        if own is None and compares and length > TURN_SECONDS and heard.reference_head:
-            own = "self"
-        lanes = [iter_timeline(heard, path, reference=own, channel=each) for each in persons]
+        own = choose_reference(path, model, voice, compares)
+        lanes = [iter_timeline(heard, path, reference=own, channel=each) for each in channels(path)]
         latest: tuple[Timeline | None, ...] = (None,) * len(lanes)
         for step in zip_longest(*lanes):
             latest = tuple(new or old for new, old in zip(step, latest, strict=True))

@@ -7,8 +7,11 @@ of the sentence is deleted as soon as the model has heard it.
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 from speech_emotion import ModelError
+from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
+from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.reference import Reference
 from speech_emotion.ui import render
 from speech_emotion.ui.page import recorder
@@ -16,6 +19,7 @@ from speech_emotion.ui.registry import classifier
 from speech_emotion.ui.wording import PHRASES, text
 
 TARGET = "plain-voice"  # the hidden file input that the sentence goes into
+TURN_SECONDS = 10.0  # a longer recording gets a timeline, and its utterances are compared with each other
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Voice:
 
     Attributes:
         model: a name in the registry.
-        reference: what it remembers.
+        reference: what it remembers; None where another sentence is asked for.
+        sounded: the emotion that the first sentence sounded like, then.
     """
 
     model: str
-    reference: Reference = field(repr=False)
+    reference: Reference | None = field(repr=False)
+    sounded: str = ""
 
 
 def offered(model: str) -> bool:
@@ -44,15 +50,49 @@ def reference_for(voice: Voice | None, model: str) -> Reference | None:
     return voice.reference if voice and voice.model == model else None
 
 
-def enroll(path: str, model: str) -> Voice:
+def choose_reference(
+    path: str, model: str, voice: Voice | None, compares: bool
+) -> Reference | Literal["self"] | None:
+    """Return what a model compares a recording with.
+
+    The visitor's own voice is the reference for one person's recording of up to a minute. A longer one may
+    hold somebody else's, so its own utterances are the reference.
+
+    Args:
+        path: of the recording.
+        model: a name in the registry.
+        voice: the visitor's own, if it is known.
+        compares: whether a longer recording's utterances are compared with each other.
+
+    Raises:
+        AudioError: as `load_audio`.
+    """
+    known, seconds = reference_for(voice, model), header_duration(path) or 0.0
+    if known and seconds <= MAX_SECONDS and count_lanes(path) == 1:
+        return known
+    return "self" if compares and seconds > TURN_SECONDS and offered(model) else None
+
+
+def enroll(path: str, model: str, before: Voice | None = None) -> Voice:
     """Return how a visitor's plain sentence sounds, and delete the recording.
+
+    A first sentence that does not sound plain makes no reference. The second one does, whatever it sounds
+    like: some people's plain voice sounds angry or sad to a model.
+
+    Args:
+        path: of the recording.
+        model: a name in the registry.
+        before: what the session knows.
 
     Raises:
         AudioError: nobody speaks in it, or it cannot be read.
         ModelError: the model has no reference head.
     """
     try:
-        return Voice(model, classifier(model).enroll([path]))
+        heard = classifier(model)
+        voice, prediction = Voice(model, heard.enroll([path])), heard.predict(path)
+        asked = before is not None and before.model == model
+        return voice if asked or heard.sounds_plain(prediction) else Voice(model, None, prediction.label)
     finally:
         Path(path).unlink(missing_ok=True)
 
@@ -86,13 +126,36 @@ def panel(voice: Voice | None, model: str, language: str, trouble: str = "") -> 
     )
 
 
-def chip(language: str) -> str:
-    """Render that the visitor's voice is known, with the button that forgets it."""
+def chip(language: str, said: str = "") -> str:
+    """Render that the visitor's voice is known, with the button that forgets it.
+
+    Args:
+        language: a key of `LANGUAGES`.
+        said: what it is used for, in that language; by default, for every answer.
+    """
     return (
         "<p class='knows'><button type='button' class='chip' data-action='press' data-press='forget-voice'>"
         f"{escape(text('own_voice_known', language))}</button>"
-        f"<span class='note'>{escape(text('own_voice_used', language))}</span></p>"
+        f"<span class='note'>{escape(said or text('own_voice_used', language))}</span></p>"
     )
+
+
+def tell_on_panel(
+    reference: Reference | Literal["self"] | None, model: str, language: str, others: bool = False
+) -> str:
+    """Render what the first screen compares a recording with, and whether a panel below it does, too.
+
+    Args:
+        reference: what the first screen's answer was compared with.
+        model: that gave it.
+        language: a key of `LANGUAGES`.
+        others: whether models that do not know the visitor's voice answer as well.
+    """
+    if reference is None:
+        return ""
+    if reference == "self":
+        return f"<p class='note'>{escape(text('compared_here_not', language))}</p>"
+    return chip(language, text("own_voice_only", language, model=model) if others else "")
 
 
 def line(key: str, button: str, press: str, language: str) -> str:

@@ -43,7 +43,13 @@ TIMELINE = f"""Tell how the emotion that voices express changes over a recording
 {CAUTION} Answers `seconds`; `shares` of the speech by emotion; `segments`, the utterances with `start` and
 `end` in seconds and what `classify` answers; and `events`, changes that stand out, each with a `text`."""
 
+REFERENCE = """A second recording, sent in the same way: how the person in the first one normally sounds, best
+in a plain sentence. The model then compares the voice with itself. A model that cannot do that says so."""
+OWN_VOICE = """Without a reference, for a recording of one person: whether each utterance is compared with the
+others."""
+
 Recording, Model = Annotated[str, Field(description=RECORDING)], Annotated[str, Field(description=MODEL)]
+Plain, OwnVoice = Annotated[str, Field(description=REFERENCE)], Annotated[bool, Field(description=OWN_VOICE)]
 
 
 def mount() -> dict:
@@ -60,12 +66,18 @@ def mount() -> dict:
     limiter = CapacityLimiter(AT_ONCE)
 
     @server.tool(description=CLASSIFY)
-    async def classify(recording: Recording, model: Model = "") -> CallToolResult:
-        return await to_thread.run_sync(answer, endpoints.classify, recording, model, limiter=limiter)
+    async def classify(recording: Recording, model: Model = "", reference: Plain = "") -> CallToolResult:
+        return await to_thread.run_sync(
+            answer, endpoints.classify, recording, model, reference, limiter=limiter
+        )
 
     @server.tool(description=TIMELINE)
-    async def timeline(recording: Recording, model: Model = "") -> CallToolResult:
-        return await to_thread.run_sync(answer, endpoints.timeline, recording, model, limiter=limiter)
+    async def timeline(
+        recording: Recording, model: Model = "", reference: Plain = "", own_voice: OwnVoice = False
+    ) -> CallToolResult:
+        return await to_thread.run_sync(
+            answer, endpoints.timeline, recording, model, reference, own_voice, limiter=limiter
+        )
 
     server.streamable_http_app()  # which makes the session manager
     handler = StreamableHTTPASGIApp(server.session_manager)
@@ -80,12 +92,15 @@ def mount() -> dict:
     return {"routes": routes, "lifespan": lifespan}
 
 
-def answer(endpoint: Callable[[str | bytes, str], dict], recording: str, model: str) -> CallToolResult:
+def answer(
+    endpoint: Callable[..., dict], recording: str, model: str, reference: str, *further: bool
+) -> CallToolResult:
     """Call an endpoint; a recording without an answer gets the sentence that says why, as a tool's error."""
     try:
         if model and model not in MODELS:
             raise gr.Error(f"There is no model {model!r} here, but {', '.join(MODELS)}.")
-        found = endpoint(read_recording(recording), model)
+        plain = read_recording(reference) if reference else None
+        found = endpoint(read_recording(recording), model, plain, *further)
     except gr.Error as error:
         return CallToolResult(content=[TextContent(type="text", text=error.message)], isError=True)
     return CallToolResult(content=[TextContent(type="text", text=json.dumps(found))], structuredContent=found)

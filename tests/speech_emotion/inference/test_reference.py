@@ -21,6 +21,7 @@ def test_a_head_is_read_as_it_was_written(head, tmp_path):
     head.save(tmp_path, {"command": "as it was run"})
     again = ReferenceHead.load(tmp_path)
     assert (again.share, again.temperature, again.threshold) == (0.5, 2.0, 0.6)
+    assert (again.plain_from, again.own_temperature) == (0.0, 1.0)
     own, pooled = np.eye(3, dtype=np.float32), np.arange(18, dtype=np.float32).reshape(3, 6)
     np.testing.assert_array_equal(again.logits(own, pooled, np.ones(6)), head.logits(own, pooled, np.ones(6)))
 
@@ -30,7 +31,9 @@ def test_the_answer_is_a_mixture_of_head_and_classifier(head):
     halved = head.logits(own, pooled, np.zeros(6))
     head.share, head.temperature = 1.0, 1.0
     np.testing.assert_allclose(4 * halved, head.logits(own, pooled, np.zeros(6)), rtol=1e-5)
-    head.share = 0.0
+    head.share, head.own_temperature = 0.0, 2.0  # undone: the share was chosen on logits before it
+    np.testing.assert_array_equal(head.logits(own + 3, pooled, np.zeros(6)), own + 6)
+    head.own_temperature = 1.0
     np.testing.assert_array_equal(head.logits(own + 3, pooled, np.zeros(6)), own + 3)
     torch.testing.assert_close(
         torch.from_numpy(gelu(np.linspace(-3, 3, 7))),

@@ -1,13 +1,15 @@
 """Every screen that may compare a voice with itself: what it answers, what it says of that, and what it keeps."""
 
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import pause, speak, speak_utterances, write_wav
 
-from speech_emotion import AudioError, EmotionClassifier
+from speech_emotion import AudioError, EmotionClassifier, load_audio
 from speech_emotion.inference.timeline import iter_timeline
-from speech_emotion.ui import listen, live, own_voice, practice, registry
+from speech_emotion.ui import compare, explain, listen, live, own_voice, practice, registry
 from speech_emotion.ui.wording import text
 
 MODEL = "knows-voices"
@@ -73,6 +75,22 @@ def test_a_plain_sentence_that_cannot_be_used_changes_nothing_and_says_why(class
     assert "<details class='card own-voice' open>" in said
 
 
+def test_a_sentence_that_sounds_strong_is_asked_for_once_more_and_the_second_one_counts(
+    classifier, clip, plain, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(classifier.reference_head, "plain_from", 1.1)
+    [(_, alone)] = listen.listen(clip, MODEL)
+    second = str(shutil.copy(plain, tmp_path / "second.wav"))
+    [(said, kept, asked)] = listen.hear_plain(plain, alone, clip, MODEL, "en", "", None, True)
+    assert text("own_voice_again", emotion=classifier.predict(second).label) in said
+    assert kept == alone
+    assert own_voice.reference_for(asked, MODEL) is None
+    [(said, answer, voice)] = listen.hear_plain(second, alone, clip, MODEL, "en", "", asked, True)
+    assert answer.knows_voice
+    assert voice.reference.clips == 1
+    assert text("own_voice_known") in said
+
+
 def test_a_model_that_cannot_compare_offers_nothing_and_another_models_voice_is_not_its_own(
     classifier, clip, plain, call
 ):
@@ -97,6 +115,46 @@ def test_a_longer_recordings_utterances_are_compared_unless_that_is_switched_off
     *_, (said, _, compares) = listen.toggle(call, MODEL, "en", "", None, compares)
     assert compares
     assert text("compared_recording") in said
+
+
+def test_compare_lets_the_model_that_knows_the_voice_use_it_and_says_that_others_do_not(
+    classifier, clip, plain, monkeypatch
+):
+    monkeypatch.setattr(compare, "MODELS", [MODEL, "untrained"])
+    voice = own_voice.enroll(plain, MODEL)
+    used = []
+    measure = compare.time_prediction
+    monkeypatch.setattr(
+        compare,
+        "time_prediction",
+        lambda heard, audio, reference: used.append(reference) or measure(heard, audio, reference),
+    )
+    *_, table = compare.compare(clip, "en", MODEL, voice)
+    assert used == [voice.reference, None]
+    expected = classifier.predict(clip, reference=voice.reference)
+    assert f"<td class='label'>{compare._say(expected, 'en')}</td>" in table
+    assert text("own_voice_only", model=MODEL) in table
+    *_, table = compare.compare(clip, "en", MODEL)
+    assert "knows" not in table.replace(MODEL, "")
+
+
+def test_how_it_hears_explains_the_answer_that_stands_above_it(classifier, clip, plain, call, monkeypatch):
+    voice = own_voice.enroll(plain, MODEL)
+    explained = []
+    occlude = explain.occlude
+    monkeypatch.setattr(
+        explain,
+        "occlude",
+        lambda *inputs: explained.append((inputs[2], occlude(*inputs))) or explained[-1][1],
+    )
+    said = explain.show(clip, MODEL, "en", voice)
+    assert text("own_voice_used") in said
+    [(prediction, (_, drops))] = explained
+    assert prediction.probabilities == classifier.predict(clip, reference=voice.reference).probabilities
+    assert not np.allclose(drops, occlude(classifier, load_audio(clip), classifier.predict(clip))[1])
+    assert text("own_voice_used") not in explain.show(clip, MODEL)
+    assert text("compared_here_not") in explain.show(call, MODEL, "en", None, True)
+    assert text("compared_here_not") not in explain.show(call, MODEL, "en", None, False)
 
 
 def test_practice_compares_with_the_visitors_voice_and_says_so(classifier, clip, plain):

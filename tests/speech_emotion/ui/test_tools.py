@@ -70,6 +70,7 @@ def test_the_tools_say_what_they_take_and_it_is_true(url):
         assert "in base64" in recording
         assert "/gradio_api/upload" in recording
         assert "wav2vec2, cnn" in model
+        assert "compares the voice with itself" in tool.inputSchema["properties"]["reference"]["description"]
 
 
 def test_a_recording_in_base64_or_uploaded_gets_a_structured_answer(url, speech):
@@ -89,6 +90,26 @@ def test_a_recording_in_base64_or_uploaded_gets_a_structured_answer(url, speech)
         assert answer.structuredContent["label"] == expected.label
         assert answer.structuredContent["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
         assert json.loads(answer.content[0].text) == answer.structuredContent
+
+
+def test_an_assistant_sends_how_a_voice_usually_sounds_or_has_utterances_compared(url, speech, tmp_path):
+    classifier = EmotionClassifier.from_pretrained(ROOT / "models" / "wav2vec2")
+    plain = write_wav(tmp_path / "plain.wav", speak(120, seconds=3, seed=1))
+    parts = [part for number in range(3) for part in (pause(1.5), speak(110 + 50 * number, 3, seed=number))]
+    long = write_wav(tmp_path / "call.wav", np.concatenate(parts))
+    sent = {"recording": encode(speech), "reference": encode(plain), "model": "wav2vec2"}
+    known, refused, compared = call(
+        url,
+        ("classify", sent),
+        ("classify", sent | {"model": "cnn"}),
+        ("timeline", {"recording": encode(long), "model": "wav2vec2", "own_voice": True}),
+    )
+    expected = classifier.predict(speech, reference=classifier.enroll([plain]))
+    assert known.structuredContent["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
+    assert refused.isError
+    assert "it has no reference head" in refused.content[0].text
+    assert compared.structuredContent == json.loads(json.dumps(timeline(str(long), "wav2vec2", None, True)))
+    assert compared.structuredContent != json.loads(json.dumps(timeline(str(long), "wav2vec2")))
 
 
 def test_a_recording_of_ten_minutes_is_heard(url, tmp_path):
