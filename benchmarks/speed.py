@@ -37,7 +37,7 @@ CHUNK_SECONDS, CHUNKS = 0.5, 120
 Predict = Callable[[np.ndarray], object]  # of float32 samples at 16 kHz
 
 
-def served(model: str = "wav2vec2") -> Predict:
+def as_served(model: str = "wav2vec2") -> Predict:
     """Predict as the app does after it has found the speech."""
     from speech_emotion.inference.classifier import EmotionClassifier
 
@@ -108,12 +108,12 @@ def egemaps_svm() -> Predict:
 
 
 CONTESTANTS: dict[str, Callable[[], Predict]] = {
-    "models/wav2vec2, as served": served,
+    "models/wav2vec2, as served": as_served,
     "models/wav2vec2, as served, speech found first": guarded,
     "models/wav2vec2 in PyTorch": pytorch,
     "models/wav2vec2 in transformers' pipeline": pipeline,
     "wav2vec2-base in transformers' pipeline": base_pipeline,
-    "models/cnn, as served": lambda: served("cnn"),
+    "models/cnn, as served": lambda: as_served("cnn"),
     "MFCC by librosa, CNN of 56,040 parameters": librosa_cnn,
     "eGeMAPS by openSMILE, support vector machine": egemaps_svm,
 }

@@ -13,14 +13,10 @@ import argparse
 import io
 import itertools
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +31,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from record import RESULTS, ROOT, save_result
 from speed import CHUNK_SECONDS, CLIP_SECONDS, cut_clips, percentiles
+
+sys.path.insert(0, str(ROOT / "tests"))
+import entrances
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.inference.classifier import EmotionClassifier
@@ -77,30 +76,9 @@ def main() -> None:
 @contextmanager
 def served() -> Iterator[tuple[str, psutil.Process, float]]:
     """Run the app; yield its address, its process, and the seconds until its first answer."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     started = time.perf_counter()
-    app = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=os.environ | {"GRADIO_SERVER_PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(address).read()
-                break
-            except OSError:
-                if app.poll() is not None:
-                    raise SystemExit("The app does not start.") from None
-                time.sleep(0.05)
-        yield address, psutil.Process(app.pid), time.perf_counter() - started
-    finally:
-        app.terminate()
-        app.wait(30)
+    with entrances.served() as (address, process):
+        yield address, psutil.Process(process), time.perf_counter() - started
 
 
 def write_clips(data: str, folder: Path) -> list[Path]:

@@ -152,12 +152,12 @@ def served(*command: str, **settings: str) -> Iterator[tuple[str, int]]:
 
 
 def _wait_for(address: str, app: subprocess.Popen) -> None:
-    for _ in range(600):  # a busy machine takes its time to import torch
+    for _ in range(6000):  # a busy machine takes its time to import torch
         assert app.poll() is None, "the app ended at its start"
         try:
             return urllib.request.urlopen(address).close()
         except OSError:
-            time.sleep(0.5)
+            time.sleep(0.05)
     raise TimeoutError(address)
 
 

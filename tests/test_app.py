@@ -148,8 +148,8 @@ def test_the_microphone_records_and_is_answered(page):
     expect(label).to_be_visible(timeout=30 * SECONDS)
     assert label.get_attribute("data-label") in SCHEMES["core8"]
     page.locator("#answer .all summary").click()
-    judged = float(re.search(r"([\d.]+) s of speech", page.locator("#answer .facts").inner_text())[1])
-    assert 1 < judged < 5
+    seconds = float(re.search(r"([\d.]+) s of speech", page.locator("#answer .facts").inner_text())[1])
+    assert 1 < seconds < 5
 
 
 def test_another_model_answers_for_the_same_recording(page, speech, cnn_folder):

@@ -128,7 +128,7 @@ def test_a_name_is_a_name_wherever_it_goes(name, app, functions, cnn_folder, tmp
         if path.parent == tmp_path:
             path.write_bytes(sound)
     there = "\0" not in name and len(os.fsencode(name)) < 256 and path.is_file()
-    folder = name in ("..", "/")  # which the command line judges whole
+    folder = name in ("..", "/")  # which the command line classifies as a whole
     for entrance in ("load_audio", "iter_timeline", "classify_files", "command line")[
         : -1 if folder else None
     ]:

@@ -32,7 +32,7 @@ def test_the_average_replaces_the_weights_during_evaluation_and_for_good_at_the_
     assert model.weight.item() == 1.0
     average.on_train_end(SimpleNamespace(load_best_model_at_end=True), state, None, model=model)
     assert model.weight.item() == pytest.approx(expected)
-    with average.average_parameters(model):  # nothing left to average_parameters: the model is the average
+    with average.average_parameters(model):  # the model is the average already
         assert model.weight.item() == pytest.approx(expected)
 
 
