@@ -68,7 +68,7 @@ class AudioError(ValueError):
 
     @classmethod
     def unexpected(cls, error: Exception) -> "AudioError":
-        """Return what to say of one file among many where a library fails in a way that nobody foresaw."""
+        """Return the error for a file on which a library fails unexpectedly."""
         return cls(
             f"This file cannot be read, and the reason is new to this program ({type(error).__name__})."
         )
@@ -92,7 +92,7 @@ File = str | PathLike | bytes | NamedBytes  # a path on this machine, or the con
 
 @dataclass
 class Damage:
-    """What was lost of a recording while it was decoded.
+    """The parts of a recording that could not be decoded.
 
     Attributes:
         seconds: the length of sound that could not be decoded.
@@ -113,7 +113,7 @@ def limit_ffmpeg_memory() -> None:
     """Limit each allocation of FFmpeg, in all of this process, to `MAX_FFMPEG_BYTES`.
 
     A header of a few hundred bytes can claim tables of gigabytes. Call this at the start of a program that
-    decodes strangers' files; importing this module changes nothing for its host.
+    decodes untrusted files; importing this module changes nothing for its host.
     """
     set_most = ctypes.CDLL(av._core.__file__).av_max_alloc
     set_most.argtypes, set_most.restype = [ctypes.c_size_t], None
