@@ -89,7 +89,7 @@ def build() -> None:
                 trim_db=args.trim_db or None,
                 seed=args.seed,
                 workers=args.workers,
-                own_sources=sources,
+                custom_sources=sources,
                 crema_d_label=args.crema_d_label,
                 protocol=args.protocol,
                 strict=args.strict,

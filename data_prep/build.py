@@ -92,7 +92,7 @@ def find_clips(root: Path, named: Mapping[Path, str] | None = None) -> tuple[lis
     return sorted(clips.values(), key=lambda clip: clip.path), skipped
 
 
-def find_own(sources: Iterable[Source], any_word: bool = False) -> tuple[list[Clip], list[Skipped]]:
+def find_custom(sources: Iterable[Source], any_word: bool = False) -> tuple[list[Clip], list[Skipped]]:
     """Read tables and folders of the user's own.
 
     Args:
@@ -149,7 +149,7 @@ def build_dataset(
     trim_db: float | None = None,
     seed: int = 0,
     workers: int | None = None,
-    own_sources: Iterable[Source | Path] = (),
+    custom_sources: Iterable[Source | Path] = (),
     crema_d_label: str = "intended",
     protocol: str = "speakers",
     strict: bool = False,
@@ -171,7 +171,7 @@ def build_dataset(
         trim_db: silence threshold in dB below the loudest frame; None leaves silence in.
         seed: of what the splits draw.
         workers: processes that decode; by default one per core.
-        own_sources: tables and folders of the user's own.
+        custom_sources: tables and folders of the user's own.
         crema_d_label: one of `data_prep.corpora.crema_d.LABELS`.
         protocol: how to split, one of `data_prep.splits.PROTOCOLS`.
         strict: a recording that fails a check, or has two labels, is an error.
@@ -195,7 +195,7 @@ def build_dataset(
         raise ValueError(
             f"Windows must be {2 * MIN_SECONDS:g} s or longer: half a window is the shortest clip."
         )
-    sources = [each if isinstance(each, Source) else parse_source(str(each)) for each in own_sources]
+    sources = [each if isinstance(each, Source) else parse_source(str(each)) for each in custom_sources]
     clips, labels, skipped = gather(root, sources, scheme, crema_d_label, named)
     if clips:  # what these labels or speakers do not allow is refused before the long decoding
         classes = choose_classes(scheme, labels)
@@ -284,7 +284,7 @@ def decode_shard(
 
 def gather(
     root: Path | None,
-    own_sources: list[Source],
+    custom_sources: list[Source],
     scheme: Scheme,
     crema_d_label: str,
     named: Mapping[Path, str] | None = None,
@@ -296,12 +296,12 @@ def gather(
         files left out.
     """
     clips, skipped = find_clips(root, named) if root else ([], [])
-    own_clips, own_skipped = find_own(own_sources, any_word=not follows_policy(scheme))
-    labels, unlabelled = find_labels(clips + own_clips, scheme, crema_d_label)
+    custom_clips, custom_skipped = find_custom(custom_sources, any_word=not follows_policy(scheme))
+    labels, unlabelled = find_labels(clips + custom_clips, scheme, crema_d_label)
     return (
-        [clip for clip in clips + own_clips if clip.id in labels],
+        [clip for clip in clips + custom_clips if clip.id in labels],
         labels,
-        skipped + own_skipped + unlabelled,
+        skipped + custom_skipped + unlabelled,
     )
 
 

@@ -124,7 +124,7 @@ def preparations(paths: Iterable[Path], folder: Path) -> dict[str, Ask]:
     (folder / "corpora").mkdir()
     for copy, path in corpus.items():
         copy.symlink_to(path)
-    _, own = build_dataset(None, folder / "own", own_sources=[table], workers=1)
+    _, own = build_dataset(None, folder / "own", custom_sources=[table], workers=1)
     _, ours = build_dataset(folder / "corpora", folder / "ours", workers=1)
     own = {folder / skip.path: skip.reason for skip in own}
     ours = {corpus[folder / "corpora" / skip.path]: skip.reason for skip in ours}

@@ -150,7 +150,9 @@ def test_rows_with_odd_names_are_left_out_with_their_reasons(tmp_path):
     names = [name for name in NAMES if "\n" not in name and '"' not in name and not Path(name).is_absolute()]
     lines = ["path,emotion", "whole.wav,happy", *(f'"{name}",happy' for name in names)]
     (tmp_path / "mine.csv").write_text("\n".join(lines))
-    dataset, skipped = build_dataset(None, tmp_path / "out", own_sources=[tmp_path / "mine.csv"], workers=1)
+    dataset, skipped = build_dataset(
+        None, tmp_path / "out", custom_sources=[tmp_path / "mine.csv"], workers=1
+    )
     assert len(dataset["train"]) == 1
     assert len(skipped) == len(names)
     assert all("cannot be read" in skip.reason or "is not a file" in skip.reason for skip in skipped)

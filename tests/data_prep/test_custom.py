@@ -10,7 +10,7 @@ from datasets import Audio, ClassLabel, Dataset, Features, Value, config, load_f
 
 from data_prep import build
 from data_prep.__main__ import print_notes
-from data_prep.build import build_dataset, find_own
+from data_prep.build import build_dataset, find_custom
 from data_prep.custom import export_dataset, parse_source, read_source
 from data_prep.publish import fill_card
 
@@ -36,7 +36,7 @@ def test_a_table_names_recordings_with_their_facts(tmp_path):
         "clips/one.wav,Angry,anna,F,31,de,loud\n"
         "../two.wav,pleasant_surprise,ben,male,,,\n",
     )
-    (one, two), skipped = find_own([parse_source(str(table))])
+    (one, two), skipped = find_custom([parse_source(str(table))])
     assert not skipped
     assert one.path == tmp_path / "clips" / "one.wav"
     assert (one.corpus, one.speaker, one.source_emotion) == ("interviews", "interviews-anna", "angry")
@@ -56,7 +56,7 @@ def test_json_lines_are_a_table_too(tmp_path):
         '{"path": "/elsewhere/a.wav", "emotion": "sleepy", "speaker": 7, "age": 40}\n\n'
         '{"path": "b.wav", "emotion": "neutral", "speaker": null}\n',
     )
-    (clip,), (skip,) = find_own([parse_source(str(table))])
+    (clip,), (skip,) = find_custom([parse_source(str(table))])
     assert (clip.path, clip.speaker, clip.age) == (Path("/elsewhere/a.wav"), "mine-7", 40)
     assert clip.source_emotion == "sleepiness"  # the policy's own word for its label sleepy
     assert (skip.path, skip.reason) == (tmp_path / "b.wav", "its row names no speaker, while others do")
@@ -69,7 +69,7 @@ def test_rows_that_make_no_clip_are_left_out_with_their_reasons(tmp_path):
         "path,emotion,age\ngood.wav,happy,30\ngood.wav,melancholy,30\ngood.wav,happy,old\ngone.wav,sad,\n"
         "good.wav,,\n",
     )
-    dataset, skipped = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
+    dataset, skipped = build_dataset(None, tmp_path / "out", custom_sources=[table], workers=1)
     assert labelled(dataset) == {("mine-unknown", "happy")}
     assert [(str(skip.path), skip.reason) for skip in skipped] == [
         ("good.wav", "the label policy has no word 'melancholy'"),
@@ -104,7 +104,7 @@ def test_names_of_sources_are_their_own(tmp_path):
     (tmp_path / "mine").mkdir()
     table = write_table(tmp_path / "Mine.csv", "path,emotion\n")
     with pytest.raises(ValueError, match="Two sources are called mine"):
-        find_own([parse_source(str(tmp_path / "mine")), parse_source(str(table))])
+        find_custom([parse_source(str(tmp_path / "mine")), parse_source(str(table))])
     assert parse_source(f"Call-Centre 2={table}").name == "call_centre_2"
     odd = write_table(tmp_path / "a=b.csv", "path,emotion\n")
     assert (parse_source(str(odd)).name, parse_source(str(odd)).path) == ("a=b", odd)
@@ -215,7 +215,7 @@ def parquet_dataset(tmp_path, monkeypatch) -> Path:
 
 def test_a_hub_dataset_becomes_a_table_and_recordings(parquet_dataset, tmp_path):
     table = export_dataset(str(parquet_dataset), tmp_path / "export", speaker_column="who")
-    dataset, skipped = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
+    dataset, skipped = build_dataset(None, tmp_path / "out", custom_sources=[table], workers=1)
     assert labelled(dataset) == {
         (f"someone-{speaker}", "happy") for speaker in ("train0", "train2", "test0", "test2")
     }
@@ -263,7 +263,7 @@ def test_columns_that_the_dataset_lacks_are_kept_as_json(tmp_path):
         "path,emotion,source_emotion,speaker,language,dialogue,utterance,mood\n"
         "1.wav,happy,joy,MELD-joey,en,7,3,bright\n2.wav,neutral,,Ross,en,,,\n",
     )
-    (one, two), skipped = find_own([parse_source(f"meld={table}")])
+    (one, two), skipped = find_custom([parse_source(f"meld={table}")])
     assert not skipped
     assert (one.speaker, one.source_emotion, one.policy_word) == ("meld-joey", "joy", "happy")
     assert (one.dialogue, json.loads(one.extra)) == ("meld-7", {"utterance": "3", "mood": "bright"})
@@ -273,7 +273,7 @@ def test_columns_that_the_dataset_lacks_are_kept_as_json(tmp_path):
 def test_a_published_word_that_the_policy_lacks_is_kept_next_to_its_label(tmp_path):
     write_wav(tmp_path / "1.wav", voice())
     table = write_table(tmp_path / "ko.csv", "path,emotion,source_emotion,speaker\n1.wav,happy,기쁨,a\n")
-    dataset, _ = build_dataset(None, tmp_path / "out", own_sources=[table], workers=1)
+    dataset, _ = build_dataset(None, tmp_path / "out", custom_sources=[table], workers=1)
     row = dataset["train"].remove_columns("audio")[0]
     assert (row["source_emotion"], row["emotion"]) == (
         "기쁨",
@@ -333,7 +333,7 @@ def test_a_corpus_that_cannot_be_named_so_is_a_sentence(argument, small_corpora,
 
 def test_a_channel_that_is_none_is_refused(tmp_path):
     table = write_table(tmp_path / "mine.csv", "path,emotion,channel\na.wav,sad,radio\n")
-    _, (skip,) = find_own([parse_source(str(table))])
+    _, (skip,) = find_custom([parse_source(str(table))])
     assert skip.reason == "its channel 'radio' is none of speech, song, nonspeech"
 
 
@@ -342,8 +342,8 @@ def test_a_table_without_emotions_is_refused_with_the_way_to_bring_it_in(tmp_pat
     with pytest.raises(
         ValueError, match=r"no column emotion, only path, speaker[.] A table without emotions comes in with"
     ):
-        find_own([parse_source(str(table))])
-    (clip,), _ = find_own([parse_source(str(table), labelled=False)])
+        find_custom([parse_source(str(table))])
+    (clip,), _ = find_custom([parse_source(str(table), labelled=False)])
     assert clip.source_emotion is None
 
 
@@ -394,7 +394,7 @@ def test_tables_as_spreadsheets_write_them_are_read(encoding, separator, tmp_pat
 def test_three_clips_of_each_emotion_without_speakers_are_enough_for_three_splits(tmp_path):
     for number in range(6):
         write_wav(tmp_path / "mine" / ("angry", "sad")[number % 2] / f"{number}.wav", voice(seed=number))
-    dataset, _ = build_dataset(None, tmp_path / "out", own_sources=[tmp_path / "mine"], workers=1)
+    dataset, _ = build_dataset(None, tmp_path / "out", custom_sources=[tmp_path / "mine"], workers=1)
     assert {split: len(rows) for split, rows in dataset.items()} == {"train": 2, "validation": 2, "test": 2}
     report = json.loads((tmp_path / "out" / "preparation.json").read_text())
     assert report["leaks_speakers"]

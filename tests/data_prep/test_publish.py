@@ -135,7 +135,7 @@ def test_the_card_says_what_is_in_it(small_dataset, tmp_path):
 
 def test_recordings_of_your_own_are_published_in_private_only(small_corpora, tmp_path):
     write_wav(tmp_path / "mine" / "angry" / "1.wav", voice())
-    build_dataset(small_corpora, tmp_path / "out", own_sources=[tmp_path / "mine"], workers=1)
+    build_dataset(small_corpora, tmp_path / "out", custom_sources=[tmp_path / "mine"], workers=1)
     for private, number in ((False, 0), (True, 1)):
         folder = tmp_path / str(private)
         folder.mkdir()
@@ -177,7 +177,7 @@ def test_the_card_warns_of_labels_from_pictures_and_of_nearly_one_label(small_co
     build_dataset(
         small_corpora,
         tmp_path / "out",
-        own_sources=[tmp_path / "MELD.csv", tmp_path / "calls.csv"],
+        custom_sources=[tmp_path / "MELD.csv", tmp_path / "calls.csv"],
         workers=1,
     )
     (tmp_path / "staged").mkdir()
