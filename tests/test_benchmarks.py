@@ -127,6 +127,14 @@ def test_an_archive_that_is_not_measured_is_said_not_to_be(monkeypatch, tmp_path
         assert table() == tables.NOT_MEASURED
 
 
+def test_a_reference_costs_little_and_changes_nothing_where_there_is_none():
+    cost = result("reference_cost")
+    assert cost["cpu_ms_of_a_reference"] <= 1
+    assert cost["clips_that_differ_without_a_reference"] == 0
+    recording = cost["recording"]
+    assert recording["own utterances"]["cpu_seconds"] < 1.2 * recording["none"]["cpu_seconds"]
+
+
 def test_the_command_that_writes_the_tables_names_what_is_out_of_date(tmp_path):
     done = subprocess.run([sys.executable, "benchmarks/tables.py"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import ROOT, make_wav2vec2
 
+from speech_emotion.inference.prediction import Segment
 from speech_emotion.inference.reference import ReferenceHead
 from speech_emotion.models.loading import load_classifier
 from speech_emotion.training.feature_cache import PoolingLayer
@@ -14,6 +15,7 @@ from speech_emotion.training.reference import Vectors
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import reference
+import reference_calls
 
 EMOTIONS = ("angry", "neutral")
 SPEAKERS, TAKES, WIDTH = 6, 8, 8
@@ -135,3 +137,30 @@ def test_logits_are_read_from_what_a_trained_layer_pools(tmp_path):
         upper.write_back()
         pooled = upper.read_pooled(model, vectors).numpy()
     np.testing.assert_allclose(reference.read_logits(model.eval(), pooled), expected, atol=0.02)
+
+
+def test_a_made_up_call_holds_its_clips_in_noise_of_the_level_that_it_should_have():
+    rng = np.random.default_rng(0)
+    clips = [np.full(16_000, 0.5, np.float32), np.full(8_000, -0.5, np.float32)]
+    sound, spans = reference_calls.make_call(clips, 20.0, rng)
+    for (start, end), clip in zip(spans, clips, strict=True):
+        noise = sound[round(start * 16_000) : round(end * 16_000)] - clip
+        assert noise.size == clip.size
+    before = sound[: round(spans[0][0] * 16_000)]
+    assert 10 * np.log10(0.25 / np.mean(np.square(before))) == pytest.approx(20, abs=4)
+    assert np.mean(np.square(reference_calls.pink_noise(16_000, rng))) == pytest.approx(1)
+
+
+def test_a_call_is_mostly_plain_and_each_utterance_gets_the_answer_of_its_time():
+    own, plain = np.arange(40), np.arange(60) < 25
+    drawn = reference_calls.draw_call(own, plain, np.random.default_rng(0))
+    assert len(set(drawn.tolist())) == reference_calls.UTTERANCES
+    assert plain[drawn].mean() == reference_calls.PLAIN_SHARE
+    segments = [
+        Segment(0.0, 2.0, "angry", {"angry": 0.6, "neutral": 0.4}, True),
+        Segment(2.0, 3.0, "neutral", {"angry": 0.1, "neutral": 0.9}, True),
+    ]
+    spans = [(0.1, 1.9), (1.5, 3.0), (3.5, 4.0)]
+    assert reference_calls.answer_spans(segments, spans) == ["angry", "neutral", None]
+    figures = reference_calls.score([("angry", "neutral", "angry"), ("neutral", "neutral", "neutral")])
+    assert figures == {"utterances": 2, "none": 0.5, "the call itself": 1.0}

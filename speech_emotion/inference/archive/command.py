@@ -62,7 +62,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--own-voice",
         action="store_true",
-        help="hear each recording twice: a speaker's own utterances are the reference for each of them",
+        help="a speaker's own utterances are the reference for each of them",
     )
     parser.add_argument(
         "--shard-size",

@@ -65,8 +65,7 @@ def run_archive(
         model: folder or hub id.
         processes: how many work on this machine; as many as it has cores by default.
         ray: address of a Ray cluster that works instead; `auto` for the one this machine belongs to.
-        own_voice: whether to hear each recording twice, so that a speaker's own utterances are the reference
-            for each of them; takes several times as long.
+        own_voice: whether a speaker's own utterances in a recording are the reference for each of them.
         shard_size: the most recordings in a shard; memory grows with it.
         progress: whether to show a progress bar.
 
