@@ -1,6 +1,6 @@
 """Measure who is refused, what noise and silence around a voice cost, and whether all entrances agree.
 
-    python benchmarks/voices.py refusals    # speech detection alone: about five minutes on one core
+    python benchmarks/voices.py refusals    # speech detection alone: about three minutes on one core
     python benchmarks/voices.py answers     # noise, entrances and speed of --model: about five minutes
     python benchmarks/voices.py             # both
 
@@ -36,6 +36,7 @@ from speech_emotion.inference.timeline import iter_timeline
 
 RESULT = RESULTS / "voices.json"
 RAISED = (1.25, 1.4, 1.6)  # how many times as fast a clip is played, and stretched back
+PIECES = (0.2, 0.3, 0.5)  # seconds of a clip, alone
 TAILS = (2, 6, 20)  # seconds before and after the clip
 RATIOS = (30, 20, 10)  # dB, the clip's power over the noise's
 NOISY_TAILS = (0, 6)  # seconds after the clip, in noise
@@ -62,7 +63,7 @@ def main() -> None:
     if options.part in (None, "answers"):
         answers = measure_answers(dataset["test"], options.model, options.clips, rng)
         figures.setdefault("answers", {})[Path(options.model).name] = answers
-    save_result(RESULT, figures, ["numpy", "onnxruntime", "silero-vad", "soxr"])
+    save_result(RESULT, figures, ["numpy", "onnxruntime", "soxr"])
     print(json.dumps(figures, indent=1))
 
 
@@ -93,6 +94,9 @@ def measure_refusals(dataset, group: int, rng: np.random.Generator) -> dict:
             if number % 4 == 0 and kind == "speech":
                 times = RAISED[number // 4 % len(RAISED)]
                 counts["raised voices"][f"{times:g} times"].append(is_refused(raise_voice(audio, times)))
+                for seconds in PIECES:
+                    piece = cut_loudest(audio, seconds)
+                    counts["the loudest piece alone"][f"{seconds:g} s"].append(is_refused(piece))
     table = {
         name: {part: {"clips": len(flags), "refused": sum(flags)} for part, flags in sorted(parts.items())}
         for name, parts in sorted(counts.items())
@@ -116,6 +120,14 @@ def is_refused(audio: np.ndarray) -> bool:
 def level_dbfs(audio: np.ndarray) -> float:
     """Return the level of shape-[n] samples without the silence around them, in dB of full scale."""
     return float(10 * np.log10(np.mean(np.square(trim_silence(audio))) + 1e-12))
+
+
+def cut_loudest(audio: np.ndarray, seconds: float) -> np.ndarray:
+    """Return the loudest piece of shape-[n] samples; all of them where they are shorter."""
+    size = int(seconds * SAMPLE_RATE)
+    energy = np.concatenate([[0.0], np.cumsum(np.square(audio, dtype=np.float64))])
+    start = int((energy[size:] - energy[:-size]).argmax()) if audio.size > size else 0
+    return audio[start : start + size]
 
 
 def raise_voice(audio: np.ndarray, times: float) -> np.ndarray:
@@ -148,6 +160,10 @@ def measure_sounds(rng: np.random.Generator) -> dict[str, dict[str, int]]:
     for _ in range(10):
         for name, sound in sounds(rng):
             found[name].append(not is_refused(sound))
+            for seconds in PIECES:
+                start = rng.integers(0, sound.size - int(seconds * SAMPLE_RATE))
+                piece = sound[start : start + int(seconds * SAMPLE_RATE)]
+                found[f"{name}, a short piece"].append(not is_refused(piece))
     return {name: {"sounds": len(flags), "answered": sum(flags)} for name, flags in found.items()}
 
 
