@@ -1,12 +1,12 @@
 """Measure who is refused, what noise and silence around a voice cost, and whether all entrances agree.
 
     python benchmarks/voices.py refusals    # speech detection alone: about three minutes on one core
-    python benchmarks/voices.py answers     # noise, entrances and speed of --model: about five minutes
+    python benchmarks/voices.py answers     # noise, entrances and speed of --model: about six minutes
     python benchmarks/voices.py             # both
 
 Each writes its part of results/voices.json, answers one part for each model; run one at a time. Clips are a
-fixed random sample of the dataset as it lies. Answers are measured on RAVDESS's clips in its test split: no
-training heard their speakers.
+fixed random sample of the dataset as it lies. Answers are measured on the test split: no training heard its
+speakers. They are counted clip by clip: after an interruption, the same command goes on where it ended.
 """
 
 import argparse
@@ -20,26 +20,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import onnxruntime
 import soundfile
 import soxr
-from record import RESULTS, save_result
+from record import RESULTS, ROOT, save_result
+from tqdm import tqdm
 
 from speech_emotion import AudioError, EmotionClassifier
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.audio.silence import trim_silence
-from speech_emotion.audio.vad import detect_speech, speech_probabilities
+from speech_emotion.audio.vad import CONTEXT, FRAME, detect_speech
 from speech_emotion.dataset import open_dataset, read_clip
-from speech_emotion.inference.backends import TorchBackend
+from speech_emotion.export.silero import published
+from speech_emotion.inference.backends import OnnxBackend
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.streaming import WINDOW_SECONDS, StreamingClassifier
 from speech_emotion.inference.timeline import iter_timeline
+from speech_emotion.models.folder import EXPORTS, digest_weights
+from speech_emotion.models.loading import load_classifier
 
 RESULT = RESULTS / "voices.json"
 RAISED = (1.25, 1.4, 1.6)  # how many times as fast a clip is played, and stretched back
 PIECES = (0.2, 0.3, 0.5)  # seconds of a clip, alone
 TAILS = (2, 6, 20)  # seconds before and after the clip
+SPEAKING = ("ravdess", "savee", "crema_d", "emospeech_in", "meld")  # in the test split
+WORK = ROOT / "outputs"
+PLAIN = "as it lies"
 RATIOS = (30, 20, 10)  # dB, the clip's power over the noise's
 NOISY_TAILS = (0, 6)  # seconds after the clip, in noise
+SUMMARY: dict[str, Callable[[str], bool]] = {  # conditions that are averaged
+    "silence before and after": lambda name: "of silence" in name,
+    "6 s of noise after it, 20 dB down": lambda name: "none under it" in name,
+    "noise 20 dB down under it and 6 s after": lambda name: "20 dB down, 6 s of it after" in name,
+}
 
 
 def main() -> None:
@@ -51,7 +64,7 @@ def main() -> None:
     parser.add_argument("--data", default="data/emotion", help="the dataset")
     parser.add_argument("--model", default="models/wav2vec2", help="folder of the classifier")
     parser.add_argument("--group", type=int, default=100, help="clips of each corpus and sex")
-    parser.add_argument("--clips", type=int, default=40, help="clips for the table of noise")
+    parser.add_argument("--clips", type=int, default=24, help="clips of each corpus for the table of noise")
     parser.add_argument("--seed", type=int, default=0, help="draws clips and noise")
     options = parser.parse_args()
     dataset = open_dataset(options.data)
@@ -61,7 +74,7 @@ def main() -> None:
         figures["refusals"] = measure_refusals(dataset, options.group, rng)
         figures["refused_sounds"] = measure_sounds(rng)
     if options.part in (None, "answers"):
-        answers = measure_answers(dataset["test"], options.model, options.clips, rng)
+        answers = measure_answers(dataset["test"], Path(options.model), options.clips, options.seed)
         figures.setdefault("answers", {})[Path(options.model).name] = answers
     save_result(RESULT, figures, ["numpy", "onnxruntime", "soxr"])
     print(json.dumps(figures, indent=1))
@@ -212,51 +225,94 @@ def rain(rng: np.random.Generator, size: int) -> np.ndarray:
     return sound
 
 
-def measure_answers(rows, model: str, clips: int, rng: np.random.Generator) -> dict:
-    """Measure what noise and silence cost, whether entrances agree, and speed.
+def measure_answers(rows, model: Path, clips: int, seed: int) -> dict:
+    """Measure what noise and silence cost, whether entrances and engines agree, and speed.
 
     Args:
         rows: the test split.
         model: the classifier's folder.
-        clips: how many clips the table of noise has.
-        rng: draws clips and noise.
+        clips: how many of each corpus the table of noise has.
+        seed: draws clips and noise.
     """
     classifier = EmotionClassifier.from_pretrained(model)
-    corpora = np.array(rows["corpus"])
-    speech = np.array([channel == "speech" for channel in rows["channel"]])
-    labels = names(rows)
-    known = np.array([label in classifier.labels for label in labels])
-    drawn = rng.permutation(np.flatnonzero((corpora == "ravdess") & speech & known))[:clips]
-    samples = [(read_clip(rows[int(index)]), labels[int(index)]) for index in drawn]
-    return {
-        "noise": measure_noise(classifier, samples, rng),
+    drawn = draw(rows, classifier.labels, clips, np.random.default_rng(seed))
+    samples = [read_clip(rows[index]) for index in drawn[:: max(len(drawn) // 12, 1)][:12]]
+    return measure_noise(classifier, rows, drawn, seed) | {
         "entrances": measure_entrances(classifier, model, samples),
-        "engines": compare_engines(classifier, samples, rng),
-        "speed": measure_speed(classifier, [audio for audio, _ in samples]),
+        "engines": compare_engines(classifier, samples, np.random.default_rng(seed)),
+        "speed": measure_speed(classifier, [read_clip(rows[index]) for index in drawn[:15]]),
     }
 
 
-def names(rows) -> list[str]:
-    """Return the label of each row."""
+def draw(rows, labels: list[str], clips: int, rng: np.random.Generator) -> list[int]:
+    """Draw so many clips of speech of each corpus in `SPEAKING`, with a label that the classifier knows."""
     known = rows.features["emotion"].names
-    return [known[label] if label >= 0 else "" for label in rows["emotion"]]
+    places: dict[str, list[int]] = {corpus: [] for corpus in SPEAKING}
+    for index, (corpus, channel, label) in enumerate(
+        zip(rows["corpus"], rows["channel"], rows["emotion"], strict=True)
+    ):
+        if corpus in places and channel == "speech" and label >= 0 and known[label] in labels:
+            places[corpus].append(index)
+    return [int(index) for each in places.values() for index in rng.permutation(each)[:clips]]
 
 
-def measure_noise(classifier: EmotionClassifier, samples: list, rng: np.random.Generator) -> dict:
+def measure_noise(classifier: EmotionClassifier, rows, drawn: list[int], seed: int) -> dict:
     """Count right answers with silence and noise around and under unseen speakers' clips."""
-    plain = [ask(classifier, audio) for audio, _ in samples]
-    right = [answer == label for answer, (_, label) in zip(plain, samples, strict=True)]
-    result = {"clips": len(samples), "right": sum(right), "conditions": {}}
-    for name, change in conditions(rng):
-        answers = [ask(classifier, change(audio)) for audio, _ in samples]
-        truth = [answer == label for answer, (_, label) in zip(answers, samples, strict=True)]
-        kept = sum(one and other for one, other in zip(right, truth, strict=True))
-        result["conditions"][name] = {
-            "right": sum(truth),
-            "right_answers_kept_percent": round(100 * kept / max(sum(right), 1), 1),
+    known = rows.features["emotion"].names
+    done = WORK / f"voices-{digest_weights(classifier.folder)[:12]}-{seed}.jsonl"
+    done.parent.mkdir(exist_ok=True)
+    answers = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []
+    found = {each["clip"]: each for each in answers}
+    for index in tqdm([index for index in drawn if index not in found], desc="clips"):
+        audio, row = read_clip(rows[index]), rows[index]
+        changes = {PLAIN: lambda clip: clip} | dict(conditions(np.random.default_rng([seed, index])))
+        found[index] = {
+            "clip": index,
+            "corpus": row["corpus"],
+            "label": known[row["emotion"]],
+            "answers": {name: ask(classifier, change(audio)) for name, change in changes.items()},
+        }
+        with done.open("a") as file:
+            print(json.dumps(found[index]), file=file)
+    result = count([found[index] for index in drawn])
+    done.unlink()
+    return result
+
+
+def count(found: list[dict]) -> dict:
+    """Count the right answers of each condition, and those that the clip as it lies has as well."""
+    right = [each for each in found if each["answers"][PLAIN] == each["label"]]
+    table = {}
+    for name in found[0]["answers"]:
+        answers = [each["answers"][name] for each in found]
+        table[name] = {
+            "right": sum(each["answers"][name] == each["label"] for each in found),
+            "right_answers_kept": sum(each["answers"][name] == each["label"] for each in right),
             "refused": answers.count(None),
         }
-    return result
+    corpora = {
+        corpus: {
+            "clips": sum(each["corpus"] == corpus for each in found),
+            "right": sum(each["corpus"] == corpus for each in right),
+        }
+        for corpus in SPEAKING
+    }
+    kept = {
+        title: round(
+            100
+            * np.mean([row["right_answers_kept"] for name, row in table.items() if belongs(name)])
+            / max(len(right), 1),
+            1,
+        )
+        for title, belongs in SUMMARY.items()
+    }
+    return {
+        "clips": len(found),
+        "right": len(right),
+        "corpora": corpora,
+        "conditions": table,
+        "right_answers_kept_percent": kept,
+    }
 
 
 def conditions(rng: np.random.Generator) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray]]]:
@@ -303,10 +359,9 @@ def ask(classifier: EmotionClassifier, audio: np.ndarray) -> str | None:
         return None
 
 
-def measure_entrances(classifier: EmotionClassifier, model: str, samples: list) -> dict:
+def measure_entrances(classifier: EmotionClassifier, model: Path, clips: list[np.ndarray]) -> dict:
     """Count recordings to which every entrance gives the answer that `predict` gives to their path."""
     gap = np.zeros(int(0.8 * SAMPLE_RATE), np.float32)
-    clips = [audio for audio, _ in samples[:12]]
     recordings = clips[:6] + [
         np.concatenate([clips[i], gap, clips[i + 1], gap, clips[i + 2]])
         for i in range(min(4, len(clips) - 2))
@@ -326,7 +381,7 @@ def measure_entrances(classifier: EmotionClassifier, model: str, samples: list) 
 
 
 def entrances(
-    classifier: EmotionClassifier, model: str, path: Path, audio: np.ndarray
+    classifier: EmotionClassifier, model: Path, path: Path, audio: np.ndarray
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Ask each entrance for the probabilities of a recording."""
     from speech_emotion.cli import main as command_line
@@ -344,7 +399,7 @@ def entrances(
         command_line([str(path), "--model", str(model), "--json"])
     yield "command line", json.loads(printed.getvalue())["probabilities"]
     yield "archive", answer(classifier, path.name, path).recordings[0]["probabilities"]
-    name = Path(model).name
+    name = model.name
     yield "/classify", endpoints.classify(str(path), name)["probabilities"]
     [row] = endpoints.batch([str(path)], name)
     yield "/batch", {label: row[label] for label in classifier.labels}
@@ -356,39 +411,62 @@ def entrances(
             yield "live", live.prediction.probabilities
 
 
-def compare_engines(classifier: EmotionClassifier, samples: list, rng: np.random.Generator) -> dict:
-    """Compare the shipped export's answers with the checkpoint's, plain and with a noisy tail."""
-    checkpoint = EmotionClassifier(
-        classifier.model, classifier.extractor, TorchBackend(classifier.model, classifier.extractor)
-    )
-    same = []
-    for audio, _ in samples[:12]:
-        noisy = add_noise(audio, lambda size: coloured(rng, size, 1), 20, 6, under=True)
-        same += [ask(classifier, each) == ask(checkpoint, each) for each in (audio, noisy)]
-    return {
-        "engine": classifier.engine.name,
-        "other": checkpoint.engine.name,
-        "recordings": len(same),
-        "same_label": sum(same),
-    }
+def compare_engines(
+    classifier: EmotionClassifier, clips: list[np.ndarray], rng: np.random.Generator
+) -> dict[str, dict[str, int]]:
+    """Compare each export's answers with the checkpoint's, to clips as they lie and with a noisy tail."""
+    model, extractor = load_classifier(classifier.folder)
+    sounds = [
+        sound
+        for clip in clips
+        for sound in (clip, add_noise(clip, lambda size: coloured(rng, size, 1), 20, 6, under=True))
+    ]
+    checkpoint = EmotionClassifier(model, extractor)
+    expected = [ask(checkpoint, sound) for sound in sounds]
+    result = {}
+    for name, file in EXPORTS.items():
+        if (path := classifier.folder / file).exists():
+            engine = OnnxBackend(path, name, extractor, classifier.folder, len(classifier.labels))
+            export = EmotionClassifier(model, extractor, engine)
+            same = [ask(export, sound) == label for sound, label in zip(sounds, expected, strict=True)]
+            result[file] = {"recordings": len(same), "same_label": sum(same)}
+    return result
 
 
-def measure_speed(classifier: EmotionClassifier, clips: list[np.ndarray]) -> dict:
-    """Time `predict` against what it did before: trim at 30 dB, Silero once, classify the rest whole."""
+def measure_speed(classifier: EmotionClassifier, clips: list[np.ndarray]) -> dict[str, dict[str, float]]:
+    """Time `predict` against what it did before: trim at 30 dB, Silero as published, classify it all."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    silero = onnxruntime.InferenceSession(published(), options)
 
     def before(audio: np.ndarray) -> None:
         trimmed = trim_silence(audio)
-        speech_probabilities(trimmed)
+        state = np.zeros((1, 1, 128), np.float32)
+        frames = np.pad(trimmed, (CONTEXT, -trimmed.size % FRAME))
+        frames = np.lib.stride_tricks.sliding_window_view(frames, CONTEXT + FRAME)[::FRAME].copy()
+        silero.run(None, {"input": frames, "h": state, "c": state})
         classifier.logits([trimmed])
 
-    times: dict[str, list[float]] = {"before": [], "predict": []}
-    for audio in clips[:15]:
-        for name, function in (("before", before), ("predict", classifier.predict)):
-            start = time.process_time()
-            function(audio)
-            times[name].append(1000 * (time.process_time() - start))
-    medians = {f"{name}_cpu_ms": round(float(np.median(each[1:])), 1) for name, each in times.items()}
-    return medians | {"ratio": round(medians["predict_cpu_ms"] / medians["before_cpu_ms"], 2)}
+    minute = np.tile(np.concatenate(clips), 2)[: 60 * SAMPLE_RATE]
+    result = {}
+    for name, recordings in (("clips", clips), ("a minute of clips", [minute])):
+        times = {
+            each: np.median([cpu_ms(function, audio) for audio in recordings])
+            for each, function in (("before", before), ("predict", classifier.predict))
+        }
+        result[name] = {f"{each}_cpu_ms": round(float(time), 1) for each, time in times.items()}
+        result[name]["ratio"] = round(float(times["predict"] / times["before"]), 2)
+    return result
+
+
+def cpu_ms(function: Callable, audio: np.ndarray) -> float:
+    """Return the least processor time of five runs, in milliseconds."""
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        function(audio)
+        times.append(1000 * (time.process_time() - start))
+    return min(times)
 
 
 if __name__ == "__main__":
