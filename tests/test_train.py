@@ -447,6 +447,7 @@ def test_clips_of_a_speaker_are_capped(small_dataset):
         ),
         (["--model", "cnn", "--protocol", "fold:9"], "There is no fold '9'; there are folds 1 to 6."),
         (["--protocol", "fold:1", "fold:2", "--push_model_to", "me/it"], "give one --protocol."),
+        (["--save_strategy", "no"], "--load_best_model_at_end requires the save and eval strategy to match"),
     ],
 )
 def test_arguments_that_cannot_be_trained_end_in_a_sentence(wrong, sentence, small_dataset, tmp_path):

@@ -230,10 +230,13 @@ def parse_arguments(description: str | None) -> tuple[Recipe, Arguments]:
         description: shown above the arguments by `--help`.
 
     Raises:
-        ArgumentsError: arguments that exclude or need one another.
+        ArgumentsError: arguments that exclude or need one another, here or for transformers.
     """
     parser = HfArgumentParser((Recipe, Arguments), description=description)
-    recipe, args = parser.parse_args_into_dataclasses()
+    try:
+        recipe, args = parser.parse_args_into_dataclasses()
+    except ValueError as error:  # of transformers, over several lines
+        raise ArgumentsError(" ".join(str(error).split())) from error
     args.output_dir = args.output_dir or f"outputs/checkpoints/{recipe.model_dir.name}"
     check_arguments(recipe, args)
     return recipe, args
