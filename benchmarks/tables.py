@@ -305,6 +305,14 @@ def visitors() -> str:
     return markdown(["", "median", "95th percentile"], rows)
 
 
+def soak() -> str:
+    """Render the app's memory before and after mixed requests."""
+    results = read("results/soak")
+    first, *after = results["mb"]
+    rows = [["no", f"{first} MB"], [f"{results['requests']:,}, at most", f"{max(after)} MB"]]
+    return markdown(["mixed requests", "memory"], rows)
+
+
 def startup() -> str:
     """Render the times of the command and the app as whole processes, wall times of an idle machine only."""
     results = read("results/startup")
@@ -504,6 +512,7 @@ TABLES: dict[str, Callable[[], str]] = {
         speed,
         recordings,
         visitors,
+        soak,
         startup,
         corpora,
         dataset,
