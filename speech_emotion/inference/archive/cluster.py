@@ -5,6 +5,7 @@ object store allows. Every machine needs this package, and reaches the recording
 address.
 """
 
+import math
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ from speech_emotion.inference.archive.inputs import ArchiveError
 from speech_emotion.inference.archive.processes import BATCH, Answer
 from speech_emotion.inference.archive.tables import Rows
 
+MOST_BLOCKS = 20_000  # Ray keeps account of each
 CONNECT_SECONDS = 10.0  # until a cluster's head must have answered
 TOKEN = "If it asks for a token, this command needs RAY_AUTH_MODE=token and the token, too."
 
@@ -62,10 +64,7 @@ def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) ->
     each = {"num_gpus": 1} if gpus else {"num_cpus": 1}
     if gpus:
         answerer = replace(answerer, device="cuda")
-    table = pa.table({"name": pa.array([os.fsencode(name) for name in names], pa.binary())})
-    # Blocks made here: a task that repartitions would wait for ever, as the actors hold all processors.
-    dataset = ray.data.from_arrow([table.slice(start, BATCH) for start in range(0, len(table), BATCH)])
-    answers = dataset.map_batches(
+    answers = ray.data.from_arrow(cut(names)).map_batches(
         Actor,
         fn_constructor_args=(answerer,),
         batch_size=BATCH,
@@ -78,6 +77,16 @@ def answer_on_cluster(answerer: Answerer, names: Iterable[str], address: str) ->
     except ray.exceptions.RayError as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise ArchiveError(f"The Ray cluster gave up: {reason}. The same command continues.") from error
+
+
+def cut(names: Iterable[str]) -> list[pa.Table]:
+    """Return the names in blocks, which Ray hands out one by one and begins again where a machine is lost.
+
+    Ray would cut them itself in a task that waits for ever, as the actors hold all processors.
+    """
+    table = pa.table({"name": pa.array([os.fsencode(name) for name in names], pa.binary())})
+    size = max(BATCH, math.ceil(len(table) / MOST_BLOCKS))
+    return [table.slice(start, size) for start in range(0, len(table), size)]
 
 
 def connect(address: str):

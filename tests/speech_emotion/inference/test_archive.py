@@ -37,7 +37,7 @@ from speech_emotion.audio.decoding import AudioError, NamedBytes
 from speech_emotion.cli import main
 from speech_emotion.inference import annotate
 from speech_emotion.inference.archive.answers import answer
-from speech_emotion.inference.archive.cluster import connect
+from speech_emotion.inference.archive.cluster import MOST_BLOCKS, connect, cut
 from speech_emotion.inference.archive.inputs import ArchiveError, Source, StorageError, list_recordings
 from speech_emotion.inference.archive.processes import answer_here, answer_in_processes
 from speech_emotion.inference.archive.runner import run_archive
@@ -513,11 +513,14 @@ def test_a_command_that_cannot_run_ends_with_a_sentence(arguments, sentence, cal
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("streaming", [False, True])
-def test_a_dataset_gets_the_answers_as_columns(streaming, calls, whole):
+@pytest.mark.parametrize("way", ["one process", "two processes", "streamed"])
+def test_a_dataset_gets_the_answers_as_columns(way, calls, whole):
     files = [str(calls / name) for name in ("00.wav", "01.wav", "bad/empty.wav")]
     rows = Dataset.from_dict({"audio": files, "id": [0, 1, 2]}).cast_column("audio", Audio())
-    rows = annotate(rows.to_iterable_dataset() if streaming else rows, str(SHIPPED))
+    if way == "streamed":
+        rows = annotate(rows.to_iterable_dataset(), str(SHIPPED))
+    else:
+        rows = annotate(rows, str(SHIPPED), processes=2 if way == "two processes" else None)
     assert rows.features["audio"] == Audio()
     found = list(rows.cast_column("audio", Audio(decode=False)))
     expected = pandas.read_parquet(whole / "recordings").set_index("recording")
@@ -564,6 +567,15 @@ def test_two_hundred_recordings_and_twenty_bad_ones_have_the_same_tables_in_all_
     )
     assert (found["files"], found["failed"] > 0) == (220, True)
     assert found["same"] == {"2 processes": True, "Ray, 2 nodes": True}
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (100, 8), (1_000_000, 50)])
+def test_a_cluster_gets_the_names_in_their_order_in_blocks_that_are_not_too_many(count, size):
+    names = [str(number) for number in range(count)]
+    blocks = cut(names)
+    assert len(blocks[0]) == size
+    assert len(blocks) <= MOST_BLOCKS
+    assert [name.decode() for block in blocks for name in block["name"].to_pylist()] == names
 
 
 @pytest.mark.slow
