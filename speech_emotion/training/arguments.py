@@ -73,8 +73,8 @@ class Recipe:
     pooling_layer: bool = field(
         default=False,
         metadata={
-            "help": "add a layer: a mean over frames with speech, and a hidden layer behind it; trains it "
-            "alone, or with --frozen_layers those above them, too; needs --cached_views"
+            "help": "freeze the encoder and add a layer: a mean over frames with speech, and a hidden layer "
+            "behind it; needs --cached_views"
         },
     )
     cached_views: list[str] = field(
@@ -274,8 +274,15 @@ def check_arguments(recipe: Recipe, args: Arguments) -> None:
         raise ArgumentsError("--refit trains on the validation speakers as well: it needs --validate true.")
     if recipe.push_model_to and len(recipe.protocol) > 1:
         raise ArgumentsError("--push_model_to publishes one model: give one --protocol.")
-    if recipe.pooling_layer and (recipe.model in CNNS or recipe.linear_probe or not recipe.cached_views):
-        raise ArgumentsError("--pooling_layer needs an encoder and --cached_views, and no --linear_probe.")
+    if recipe.pooling_layer and (
+        recipe.model in CNNS
+        or recipe.frozen_layers is not None
+        or recipe.linear_probe
+        or not recipe.cached_views
+    ):
+        raise ArgumentsError(
+            "--pooling_layer needs an encoder and --cached_views, and no --frozen_layers or --linear_probe."
+        )
     frozen = recipe.model in CNNS or recipe.frozen_layers or recipe.pooling_layer
     if recipe.cached_views and (not frozen or recipe.lora_rank):
         raise ArgumentsError(

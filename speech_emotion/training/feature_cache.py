@@ -237,8 +237,8 @@ class PoolingLayer(UpperLayers):
     hold a large constant and its negative; another channel holds the score. So three channels are reserved.
 
     Args:
-        model: a stock wav2vec2 or HuBERT classifier of two layers or more that normalise first. It gets the
-            additional layer, unless its config has a `pooling_layer` already.
+        model: a stock wav2vec2 or HuBERT classifier whose layers normalise first. It gets the additional
+            layer, unless its config has a `pooling_layer` already.
         dropout: of the pooled features and the hidden layer, in training.
 
     Raises:
@@ -253,18 +253,17 @@ class PoolingLayer(UpperLayers):
 
     def __init__(self, model: PreTrainedModel, dropout: float = 0.3):
         config = model.config
-        fits = config.model_type in FAMILIES and config.do_stable_layer_norm
-        if not fits or config.num_hidden_layers < 2:
+        if config.model_type not in FAMILIES or not config.do_stable_layer_norm:
             raise ValueError(
-                "A pooling layer needs a wav2vec2 of two layers or more that normalise first, "
+                "A pooling layer needs a wav2vec2 whose layers normalise first, "
                 f"not this {config.model_type}."
             )
         layers = model.base_model.encoder.layers
         if not getattr(config, "pooling_layer", False):
             layers.append(copy.deepcopy(layers[-1]))
             config.num_hidden_layers, config.pooling_layer = len(layers), True
-        self.measured_layers = len(layers) - 1
-        measuring = layers[self.measured_layers - 1].feed_forward.intermediate_dense
+        self.frozen_layers = len(layers) - 1
+        measuring = layers[self.frozen_layers - 1].feed_forward.intermediate_dense
         # Of the units that measure something: an encoder made by `distill.py` leaves half of them out.
         self.units = (measuring.weight.abs().sum(1) > 0).nonzero()[:, 0]
         self.speech_units = getattr(config, "speech_units", None)
@@ -284,10 +283,10 @@ class PoolingLayer(UpperLayers):
         """Compute logits.
 
         Args:
-            states: of the cache, here pooled vectors of shape [clips, 1, width].
-            attention_mask: shape [clips, states]; False where a clip has ended.
+            states: pooled vectors, shape [clips, 1, width].
+            attention_mask: shape [clips, 1]; not used.
         """
-        pooled = self.pool(self.vectors(states, attention_mask))
+        pooled = self.pool(states[:, 0])
         hidden = nn.functional.gelu(self.hidden(self.dropout(self.hidden_norm(pooled))))
         pooled = pooled + self.hidden_output(self.dropout(hidden))
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(self.output_norm(pooled))))
@@ -320,30 +319,26 @@ class PoolingLayer(UpperLayers):
     def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute the means over speech of a state and of its features, shape [clips, 1, width]."""
         [model] = self.whole
-        states = compute_lower(model, self.measured_layers - 1, input_values, attention_mask)
+        layer, found = model.base_model.encoder.layers[self.frozen_layers - 1], {}
+        parts = {"state": layer.final_layer_norm, "units": layer.feed_forward.output_dense}
+        hooks = [
+            part.register_forward_pre_hook(lambda _, inputs, name=name: found.update({name: inputs[0]}))
+            for name, part in parts.items()
+        ]
+        try:
+            compute_lower(model, self.frozen_layers, input_values, attention_mask)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        units = found["units"].float()
         lengths = model._get_feat_extract_output_lengths(attention_mask.sum(1))
-        mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
-        return self.measure(states, mask)[:, None]
-
-    def measure(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Compute the means over speech of a state and of its features, shape [clips, width of both].
-
-        Args:
-            states: before the measuring layer, shape [clips, frames, width].
-            mask: shape [clips, frames]; False where a clip has ended.
-        """
-        layer = self.whole[0].base_model.encoder.layers[self.measured_layers - 1]
-        seen = create_bidirectional_mask(config=self.config, inputs_embeds=states, attention_mask=mask)
-        states = states + layer.attention(layer.layer_norm(states), attention_mask=seen)[0]
-        network = layer.feed_forward
-        units = network.intermediate_dense(layer.final_layer_norm(states))
-        units = network.intermediate_act_fn(units).float()
+        mask = torch.arange(units.shape[1], device=units.device) < lengths[:, None]
         scores = torch.zeros_like(units[..., 0])
         if self.speech_units:
             first, second = self.speech_units
             scores = units[..., first] - units[..., second]
         shares = scores.masked_fill(~mask, -torch.inf).softmax(1)[:, None]
-        return torch.cat([shares @ states.float(), shares @ units[..., self.units]], dim=2)[:, 0]
+        return torch.cat([shares @ found["state"].float(), shares @ units[..., self.units]], dim=2)
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
         """Return one for each clip."""
@@ -352,14 +347,10 @@ class PoolingLayer(UpperLayers):
     def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Return the parameters of the front end and the frozen layers, without what `write_back` writes."""
         yield "pooled", torch.ones(1)
-        written = f"encoder.layers.{self.measured_layers - 1}.feed_forward.output_dense."
-        for name, parameter in lower_parameters(self.whole[0], self.measured_layers):
+        written = f"encoder.layers.{self.frozen_layers - 1}.feed_forward.output_dense."
+        for name, parameter in lower_parameters(self.whole[0], self.frozen_layers):
             if not name.startswith(written):
                 yield name, parameter
-
-    def vectors(self, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of a batch from the cache, shape [clips, width]."""
-        return states[:, 0]
 
     @torch.no_grad()
     def set_scale(self, clips: DataLoader) -> None:
@@ -368,8 +359,7 @@ class PoolingLayer(UpperLayers):
         Args:
             clips: batches of training clips.
         """
-        found = [self.vectors(batch["states"], batch["attention_mask"]) for batch in clips]
-        units = torch.cat(found)[:, self.config.hidden_size :]
+        units = torch.cat([batch["states"][:, 0, self.config.hidden_size :] for batch in clips])
         self.shift.copy_(units.mean(0))
         self.scale.copy_(units.std(0).clamp_min(1e-4))
 
@@ -428,54 +418,6 @@ class PoolingLayer(UpperLayers):
         attention.v_proj.weight[own, own] = factor
         attention.out_proj.weight[own, own] = self.POOLED_SCALE
         attention.out_proj.bias[-3], attention.out_proj.bias[-2] = -self.CONSTANT, self.CONSTANT
-
-
-class TunedPoolingLayer(PoolingLayer):
-    """A pooling layer that is trained together with the last of the layers below it.
-
-    The cache holds the states of every frame below those.
-
-    Args:
-        model: as of `PoolingLayer`.
-        frozen_layers: how many transformer layers are below, at least 1.
-        dropout: as of `PoolingLayer`.
-
-    Raises:
-        ValueError: another architecture, or no layer is left to train.
-    """
-
-    def __init__(self, model: PreTrainedModel, frozen_layers: int, dropout: float = 0.3):
-        super().__init__(model, dropout)
-        if not 1 <= frozen_layers < self.measured_layers:
-            raise ValueError(
-                f"{frozen_layers} frozen layers: a pooling layer on this encoder needs 1 to "
-                f"{self.measured_layers - 1}, or all of them without --frozen_layers."
-            )
-        self.frozen_layers, self.width = frozen_layers, self.config.hidden_size
-        self.tuned = model.base_model.encoder.layers[frozen_layers : self.measured_layers]
-        if model.device.type == "cpu":  # where the other kernels' backward pass takes several times as long
-            model.set_attn_implementation("eager")
-
-    def vectors(self, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Compute the vectors of states of shape [clips, frames, width]: shape [clips, width of both]."""
-        seen = create_bidirectional_mask(
-            config=self.config, inputs_embeds=states, attention_mask=attention_mask
-        )
-        for layer in self.tuned[:-1]:
-            states = layer(states, attention_mask=seen)
-        return self.measure(states, attention_mask)
-
-    def compute(self, input_values: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Compute the states after the frozen layers, shape [clips, frames, width]."""
-        return compute_lower(self.whole[0], self.frozen_layers, input_values, attention_mask)
-
-    def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """Return the number of states of clips of so many samples."""
-        return self.whole[0]._get_feat_extract_output_lengths(samples)
-
-    def frozen(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Return the parameters of the front end and the frozen layers."""
-        return lower_parameters(self.whole[0], self.frozen_layers)
 
 
 class UpperCNN(UpperLayers):

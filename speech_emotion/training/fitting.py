@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from torch import nn
@@ -26,7 +25,6 @@ from speech_emotion.training.feature_cache import (
     CachedDataset,
     FeatureCache,
     PoolingLayer,
-    TunedPoolingLayer,
     UpperCNN,
     UpperEncoder,
     collate_cached,
@@ -35,8 +33,6 @@ from speech_emotion.training.heads import add_lora, draw_probe_clips, fit_linear
 from speech_emotion.training.inputs import ClipDataset, Collator
 from speech_emotion.training.sampling import balance
 from speech_emotion.training.trainer import EmotionTrainer, make_loss, score
-
-SCALE_CLIPS = 4000  # that a pooling layer's features are scaled on at most
 
 
 @dataclass
@@ -104,18 +100,14 @@ def fit(recipe: Recipe, args: Arguments, splits: DatasetDict) -> FittedModel:
     else:
         inputs = waveform_inputs(recipe, model, extractor, splits)
     if recipe.distill_from or recipe.pooling_layer:
-        # those of the distillation head or the new layer, too, but not of layers that are tuned
-        tuned = inputs.model.tuned.parameters() if recipe.pooling_layer and recipe.frozen_layers else ()
-        new_parameters |= {*inputs.model.parameters()} - {*tuned}
+        new_parameters |= {*inputs.model.parameters()}  # those of the distillation head or the new layer, too
     weights = balance(inputs.rows) if recipe.balance else None
     if recipe.linear_probe:
         plain, own_weights = draw_probe_clips(inputs.plain, weights, args.seed)
         plain = DataLoader(plain, args.per_device_eval_batch_size, collate_fn=inputs.collate)
         new_parameters |= fit_linear_probe(model, inputs.model.to(args.device), plain, own_weights)
     if recipe.pooling_layer:
-        drawn = np.random.default_rng(args.seed).permutation(len(inputs.plain))[:SCALE_CLIPS].tolist()
-        drawn = torch.utils.data.Subset(inputs.plain, drawn)
-        inputs.model.set_scale(DataLoader(drawn, args.per_device_eval_batch_size, collate_fn=inputs.collate))
+        inputs.model.set_scale(DataLoader(inputs.plain, 512, collate_fn=inputs.collate))
     if recipe.lora_rank:
         inputs.model = add_lora(model, recipe.lora_rank)
         new_parameters = {each for each in inputs.model.parameters() if each.requires_grad}
@@ -200,8 +192,6 @@ def cached_inputs(
             upper = DistillationHead(model, targets.width, recipe.distill_weight)
         elif recipe.model in CNNS:
             upper = UpperCNN(model)
-        elif recipe.pooling_layer and recipe.frozen_layers:
-            upper = TunedPoolingLayer(model, recipe.frozen_layers)
         elif recipe.pooling_layer:
             upper = PoolingLayer(model)
         else:
