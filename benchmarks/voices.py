@@ -237,11 +237,13 @@ def measure_answers(rows, model: Path, clips: int, seed: int) -> dict:
     classifier = EmotionClassifier.from_pretrained(model)
     drawn = draw(rows, classifier.labels, clips, np.random.default_rng(seed))
     samples = [read_clip(rows[index]) for index in drawn[:: max(len(drawn) // 12, 1)][:12]]
-    return measure_noise(classifier, rows, drawn, seed) | {
+    figures = {
         "entrances": measure_entrances(classifier, model, samples),
         "engines": compare_engines(classifier, samples, np.random.default_rng(seed)),
         "speed": measure_speed(classifier, [read_clip(rows[index]) for index in drawn[:15]]),
     }
+    # last, for it takes longest, and what it has found so far goes when it ends
+    return measure_noise(classifier, rows, drawn, seed) | figures
 
 
 def draw(rows, labels: list[str], clips: int, rng: np.random.Generator) -> list[int]:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, voice
+from conftest import ROOT, speak, voice
 from datasets import Dataset, load_from_disk
 from scipy.special import softmax
 from torch.utils.data import DataLoader
@@ -118,6 +118,32 @@ def test_a_cnn_is_distilled_from_an_encoder(encoder_folder, small_dataset, tmp_p
     assert report["training"]["distilled_from"] == str(encoder_folder)
     loaded, _ = load_classifier(tmp_path / "model")
     assert loaded.num_parameters() == report["parameters"]  # those of the distillation head are not saved
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("validate", ["true", "false"])
+def test_a_pooling_layer_and_a_reference_head_are_trained(validate, encoder_folder, small_dataset, tmp_path):
+    before = Wav2Vec2Model.from_pretrained(encoder_folder).encoder.layers.state_dict()
+    cache = ("--cache_dir", tmp_path / "states")
+    train(
+        *("--model", encoder_folder, "--data", small_dataset, "--model_dir", tmp_path / "model", *cache),
+        *("--output_dir", tmp_path / "run", "--cached_views", *TWO_VIEWS, "--max_steps", 3),
+        *("--pooling_layer", "--validate", validate),
+    )
+    model, _ = load_classifier(tmp_path / "model")
+    after = model.wav2vec2.encoder.layers.state_dict()
+    assert {name[0] for name in after} == {"0", "1"}
+    kept = {name for name, weight in before.items() if torch.equal(after[name], weight)}
+    assert before.keys() - kept == {f"0.feed_forward.output_dense.{part}" for part in ("weight", "bias")}
+
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"settings": {"share": 0.5, "temperature": 1.0, "threshold": 0.5}}))
+    command = [sys.executable, "-m", "speech_emotion.training.reference", tmp_path / "model", *cache]
+    command += ["--data", small_dataset, "--settings", settings]
+    subprocess.run([*map(str, command)], cwd=ROOT, check=True)
+    classifier = EmotionClassifier.from_pretrained(tmp_path / "model")
+    reference = classifier.enroll([speak(265), speak(270)])
+    assert classifier.predict(speak(265), reference=reference).probabilities
 
 
 @pytest.mark.slow
