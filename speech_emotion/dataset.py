@@ -54,8 +54,9 @@ def open_dataset(name: str, splits: Sequence[str] = SPLITS) -> DatasetDict:
         raise DatasetError(f"{name!r} is one split of a dataset; give the folder above it.")
     if missing := set(splits) - set(dataset):
         raise DatasetError(
-            f"The dataset {name!r} lacks {', '.join(sorted(missing))}: it has too few speakers. Train with "
-            "--protocol random to split single clips instead; the figures then flatter."
+            f"The dataset {name!r} lacks {', '.join(sorted(missing))}: that takes three speakers, or three "
+            "clips of an emotion where no speaker is named. Bring more clips. With six of an emotion, "
+            "--protocol random splits single clips instead; the figures then flatter."
         )
     dataset = dataset.cast_column("audio", Audio(decode=False))
     return DatasetDict({split: _with_audio(rows) for split, rows in dataset.items()})

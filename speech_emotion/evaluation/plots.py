@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from speech_emotion.evaluation.card import calibration_split, leaks
-from speech_emotion.models.folder import PICTURES, Threshold
+from speech_emotion.models.folder import NEVER, PICTURES, Threshold
 from speech_emotion.palette import INK, SHADES
 from speech_emotion.plotting import WAVE, finish_lines, style
 
@@ -114,6 +114,7 @@ def plot_coverage(splits: dict[str, dict], target: float, threshold: Threshold) 
             axes.plot(100 * own["coverage"], 100 * own["accuracy"], "o", color=colour, markersize=8)
     least = "their label's threshold" if isinstance(threshold, dict) else f"confidence {threshold:.2f}"
     title = f"Dots: only clips of {least} or more are answered"
+    title = "No clip is answered: the model is never sure" if threshold == NEVER else title
     axes.set(
         xlabel="clips answered (%)", ylabel="right among them (%)", title=title, xlim=(0, 101), ylim=(0, 101)
     )

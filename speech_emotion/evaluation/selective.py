@@ -2,12 +2,14 @@
 
 import numpy as np
 from scipy.special import softmax
+from scipy.stats import binomtest
 
 from speech_emotion.labels import PLAIN
-from speech_emotion.models.folder import Threshold
+from speech_emotion.models.folder import NEVER, Threshold
 
 TARGET_ACCURACY = 0.8  # of the answers given: four in five are right
 LEAST_COVERAGE = 0.1  # share of clips that an accuracy must rest on to count
+LUCK = 0.001  # highest probability that luck made the answers given right so often
 CURVE_POINTS = 20
 
 
@@ -35,6 +37,26 @@ def choose_threshold(logits: np.ndarray, labels: np.ndarray, target: float = TAR
     thresholds[0] = 0.0  # the lowest confidence answers every clip, too
     reached = np.flatnonzero(accuracy >= target)
     return float(thresholds[reached[0] if reached.size else accuracy.argmax()])
+
+
+def shows_skill(logits: np.ndarray, labels: np.ndarray, threshold: float) -> bool:
+    """Return whether the answers that a threshold gives are right more often than not, and not by luck.
+
+    A model that has learnt nothing shows no skill, nor does one that answers too few clips to tell.
+    Luck is a coin, or the same answers dealt out at random where more of those are right: a model that always
+    answers the commonest label is right as often as that occurs.
+
+    Args:
+        logits: shape [clips, classes], of clips the model was not trained on.
+        labels: class indices, shape [clips].
+        threshold: of `choose_threshold`.
+    """
+    confidence, correct = confidence_and_hits(logits, labels)
+    answered = confidence >= threshold
+    count, classes = int(answered.sum()), logits.shape[1]
+    given, true = (np.bincount(each[answered], minlength=classes) for each in (logits.argmax(axis=1), labels))
+    luck = max(0.5, float(given @ true) / count**2)
+    return binomtest(int(correct[answered].sum()), count, luck, alternative="greater").pvalue < LUCK
 
 
 def selective_accuracy(
@@ -93,12 +115,15 @@ def measure_threshold(
         names: of the classes; needed for a threshold by name.
 
     Returns:
-        - `threshold`: the confidence below which a clip gets no answer.
+        - `threshold`: the confidence below which a clip gets no answer; `NEVER` where the one chosen does not
+          show skill.
         - `selective`: `target_accuracy` and `least_coverage`, the rule's settings; `validation` and `test`,
           each with `coverage` and `accuracy` at the threshold (`selective_accuracy`), and the `curve` of
           `risk_coverage_curve`.
     """
-    threshold = choose_threshold(*validation) if threshold is None else threshold
+    if threshold is None:
+        chosen = choose_threshold(*validation)
+        threshold = chosen if shows_skill(*validation, chosen) else NEVER
     splits = {
         name: selective_accuracy(*own, threshold, names) | {"curve": risk_coverage_curve(*own)}
         for name, own in (("validation", validation), ("test", test))

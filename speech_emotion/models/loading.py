@@ -1,5 +1,7 @@
 """Create and load classifiers: folders or hub ids that `AutoModelForAudioClassification` understands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
     WhisperFeatureExtractor,
 )
+from transformers.utils import logging
 
 from speech_emotion.audio.decoding import SAMPLE_RATE
 from speech_emotion.models.cnn import SpectrogramCNN
@@ -122,19 +125,30 @@ def load_classifier(
     try:
         folder = folder or fetch_settings(str(name))
         check_weights(folder)
-        model, report = AutoModelForAudioClassification.from_pretrained(
-            folder,
-            output_loading_info=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-        )
+        with _without_bars():
+            model, report = AutoModelForAudioClassification.from_pretrained(
+                folder,
+                output_loading_info=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+            )
         extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
         mask_group_norm(model)
         _check_classifier(model.eval(), extractor, report["missing_keys"])
     except Exception as error:  # settings made up by somebody can raise anything
         raise ModelError.of(str(name), error) from error
     return model, extractor
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Silence transformers' progress bar: weights on this disk load at once."""
+    before = logging.set_tqdm_hook(lambda bar, args, kwargs: bar(*args, **kwargs | {"disable": True}))
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)
 
 
 @torch.inference_mode()

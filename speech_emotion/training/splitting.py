@@ -45,7 +45,8 @@ def split_dataset(dataset: DatasetDict, recipe: Recipe, seed: int) -> dict[str |
         except ValueError as error:
             raise SplitError(str(error)) from error
         if missing := [name for name in SPLITS if name not in splits]:
-            raise SplitError(f"With {protocol} there is no clip for {' and '.join(missing)}.")
+            cure = " Bring six clips of an emotion or more." if protocol == LEAKING else ""
+            raise SplitError(f"With {protocol} there is no clip for {' and '.join(missing)}.{cure}")
         shared = {speaker for speaker in shared_speakers(splits) if not is_unknown(speaker)}
         if shared and protocol != LEAKING:
             raise SplitError("Speakers are in training and in test: ask for that with --protocol random.")

@@ -89,6 +89,15 @@ def test_a_missing_file_is_reported_before_a_model_is_loaded(tmp_path):
 
 
 @pytest.mark.slow
+def test_an_answer_leaves_the_standard_error_empty(cnn_folder, folder):
+    done = run(
+        folder / "b.wav", "--model", cnn_folder
+    )  # of PyTorch's weights, for which transformers has a bar
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("b.wav: ")
+
+
+@pytest.mark.slow
 def test_a_notice_about_an_export_goes_to_the_standard_error(cnn_folder, folder, tmp_path):
     model = shutil.copytree(cnn_folder, tmp_path / "model")
     export = model / next(iter(EXPORTS.values()))

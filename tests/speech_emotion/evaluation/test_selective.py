@@ -11,6 +11,7 @@ from speech_emotion.evaluation.selective import (
     risk_coverage_curve,
     selective_accuracy,
 )
+from speech_emotion.models.folder import NEVER
 
 
 def answers(*groups: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +92,30 @@ def test_a_threshold_can_be_one_for_each_class():
     measured = measure_threshold(data, data, by_name, names)
     assert measured["threshold"] == by_name
     assert measured["selective"]["test"]["coverage"] == 0.75
+
+
+def make_clips(count: int, right: float, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels of clips evenly of all classes, of which a share is answered right."""
+    labels = np.arange(count) % classes
+    wrong = np.random.default_rng(0).permutation(count) >= round(right * count)
+    return np.eye(classes)[(labels + wrong) % classes] * 4, labels
+
+
+@pytest.mark.parametrize(
+    ("clips", "sure"),
+    [
+        (make_clips(60, right=0.9), True),
+        (make_clips(12, right=1.0), True),
+        (make_clips(9, right=1.0), False),  # so few clips show nothing
+        (make_clips(60, right=1 / 3), False),
+        (make_clips(60, right=0.5), False),  # better than chance, yet wrong as often as right
+        (answers((60, 0.9, 0.9)), False),  # always the commonest label
+    ],
+)
+def test_a_model_is_sure_only_where_its_answers_show_skill(clips, sure):
+    threshold = measure_threshold(clips, clips)["threshold"]
+    assert threshold == (choose_threshold(*clips) if sure else NEVER)
+    assert measure_threshold(clips, clips, 0.7)["threshold"] == 0.7  # chosen before, on other clips
 
 
 def test_a_false_alarm_is_plain_talk_that_is_surely_an_emotion():
