@@ -75,7 +75,7 @@ def test_a_shipped_card_is_the_template_filled_from_the_report(model):
 @pytest.mark.parametrize("model", SHIPPED)
 def test_the_stock_pipeline_scores_like_the_classifier(model):
     pipeline = report_of(model)["pipeline"]
-    assert pipeline["clips"] > 500
+    assert pipeline["clips"] > 0.6 * report_of(model)["clips"]  # those that one window holds
     assert pipeline["uar"] == pytest.approx(pipeline["classifier"]["uar"], abs=0.005)
 
 
