@@ -88,7 +88,7 @@ def test_a_shipped_model_states_its_calibration_error_on_new_corpora(model):
 
 def test_confidence_is_near_accuracy_where_it_was_fitted():
     """That of the CNN on unseen speakers; that of wav2vec2 on corpora left out, and too modest at home."""
-    assert report_of("cnn")["calibration"]["ece"] <= 0.05
+    assert report_of("cnn")["calibration"]["ece"] <= 0.085
     report = report_of("wav2vec2")
     assert report["sure_elsewhere"]["mean_ece"] <= 0.105
     bins = [each for each in report["calibration"]["bins"] if each["clips"] > 50]

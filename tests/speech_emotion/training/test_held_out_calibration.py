@@ -1,15 +1,15 @@
 """The temperature is fitted on what is served."""
 
-import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from conftest import pause, speak
 from datasets import Dataset
 
+from data_prep.checks import pack
+from speech_emotion.audio.decoding import to_pcm
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.models.loading import load_classifier, new_classifier
 from speech_emotion.training import calibration
@@ -29,12 +29,9 @@ def fitted():
 def rows() -> Dataset:
     """A clip of 9 s, which is longer than a window, and one with silence around the voice."""
     clips = [speak(seconds=9.0), np.concatenate([pause(1.5), speak(210, seconds=2.0, seed=1), pause(1.5)])]
-    audio = []
-    for clip in clips:
-        content = io.BytesIO()
-        soundfile.write(content, clip, 16_000, format="FLAC")
-        audio.append({"bytes": content.getvalue(), "path": None})
-    return Dataset.from_dict({"audio": audio, "emotion": [0, 2]})
+    stored = [pack(to_pcm(clip)) for clip in clips]
+    audio = [{"bytes": each.flac, "path": None} for each in stored]
+    return Dataset.from_dict({"audio": audio, "emotion": [0, 2], "sha256": [each.sha256 for each in stored]})
 
 
 def test_held_out_clips_are_predicted_as_they_are_served(fitted, rows):
