@@ -26,7 +26,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from speech_emotion.audio.decoding import AudioError, header_duration, limit_ffmpeg_memory
+from speech_emotion.audio.decoding import AudioError, check_file, limit_ffmpeg_memory
 from speech_emotion.inference.batch import classify_files, find_recordings, printable, to_csv
 from speech_emotion.inference.classifier import EmotionClassifier
 from speech_emotion.inference.prediction import Prediction
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         options = parse(arguments)
         if not options.source.is_dir():
-            header_duration(options.source)  # reports a missing or empty file before the model is loaded
+            check_file(options.source)  # before the model is loaded
         classifier = EmotionClassifier.from_pretrained(options.model or shipped_path("models/wav2vec2"))
         answer = classify(classifier, options)
         if options.output:

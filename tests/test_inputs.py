@@ -24,6 +24,7 @@ from speech_emotion import AudioError, load_audio
 from speech_emotion.audio.decoding import MAX_BYTES, MAX_SECONDS, header_duration, limit_ffmpeg_memory
 from speech_emotion.inference.batch import classify_files
 from speech_emotion.inference.classifier import EmotionClassifier
+from speech_emotion.ui.registry import load_all
 
 pytestmark = pytest.mark.serial
 
@@ -50,6 +51,7 @@ def files(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def functions(cnn_folder) -> dict[str, entrances.Ask]:
+    load_all()  # as the app does at its start: a model's own memory is not the file's
     return entrances.functions(cnn_folder)
 
 

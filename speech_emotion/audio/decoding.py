@@ -221,6 +221,16 @@ def stream_channels(
     return _stream(_decode(source, max_seconds, damage), block_seconds)
 
 
+def check_file(source: File) -> None:
+    """Check that a file is there and neither empty nor too large, without decoding it.
+
+    Raises:
+        AudioError: it is not.
+    """
+    with _open(source):
+        pass
+
+
 def header_duration(source: File) -> float | None:
     """Return the length that a recording's header states, in seconds; None where it states none."""
     with _open(source) as file:
@@ -390,7 +400,8 @@ def _open_file(path: Path) -> tuple[BinaryIO, int]:
         facts = path.stat()
         regular = stat.S_ISREG(facts.st_mode)
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(path, flags), "rb") if regular else None
+        # Unbuffered: decoders seek often, and each seek would empty a buffer.
+        file = os.fdopen(os.open(path, flags), "rb", buffering=0) if regular else None
     except OSError as error:
         raise AudioError(f"The file {name} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a zero byte in its name
