@@ -24,7 +24,6 @@ from starlette.routing import Mount  # noqa: E402
 from starlette.staticfiles import StaticFiles  # noqa: E402
 
 from speech_emotion.audio.decoding import MAX_BYTES, limit_ffmpeg_memory  # noqa: E402
-from speech_emotion.machine import return_freed_memory  # noqa: E402
 from speech_emotion.ui import (  # noqa: E402
     about,
     api_docs,
@@ -34,6 +33,7 @@ from speech_emotion.ui import (  # noqa: E402
     explain,
     live,
     many_files,
+    memory,
     practice,
     render,
     social,
@@ -107,7 +107,7 @@ def screen(name: str) -> gr.Column:
 def serve(**options) -> gr.Blocks:
     """Load the models, then serve the page in the background."""
     limit_ffmpeg_memory()
-    return_freed_memory()
+    memory.return_freed_memory()
     load_all()
     for sentence in filter(None, [*missing(), uploads.warn_of_room()]):
         print(sentence)

@@ -390,14 +390,20 @@ def measure_voices(runs: list[dict], limit: float | None = None) -> dict:
     return figures
 
 
-def main() -> None:
-    """Train, measure, write."""
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of the model folders that a benchmark of references takes, and of the dataset."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folds", type=Path, help="folder of the folds' model folders")
     parser.add_argument("left_out", type=Path, help="folder of model folders that left corpora out")
     parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    return parser
+
+
+def main() -> None:
+    """Train, measure, write."""
+    parser = make_parser(__doc__)
     parser.add_argument("--cache_dir", type=Path, default=Path("outputs/cache"), help="as of train.py")
     parser.add_argument("--output", type=Path, required=True, help="JSON file for the figures")
     args = parser.parse_args()

@@ -7,13 +7,13 @@ the voice. It goes through `iter_timeline` as a recording does. The folders and 
 `reference.py` left. Writes results/reference_calls.json.
 """
 
-import argparse
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 from record import RESULTS, save_result
+from reference import make_parser
 from sklearn.metrics import balanced_accuracy_score
 from tqdm import tqdm
 
@@ -34,12 +34,7 @@ SEED = 0
 
 def main() -> None:
     """Make calls, answer them with and without a reference, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folds", type=Path, help="folder of the folds' model folders")
-    parser.add_argument("left_out", type=Path, help="folder of model folders that left corpora out")
-    parser.add_argument("--data", default="data/emotion", help="the dataset's folder or hub id")
+    parser = make_parser(__doc__)
     parser.add_argument("--speakers", type=int, default=30, help="of a folder, at most")
     args = parser.parse_args()
     splits = open_dataset(args.data)

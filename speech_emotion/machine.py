@@ -1,17 +1,11 @@
 """The machine that measured a figure: its processor, its cores, and the versions of packages."""
 
-import ctypes
 import os
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-
-# Of glibc's mallopt, with the values that its malloc.h gives their names.
-M_TRIM_THRESHOLD, M_ARENA_MAX = -1, -8
-KEPT_BYTES = 128 * 2**10  # of freed memory that stay with a heap, glibc's own value at the start
-HEAPS = 2  # for all threads together
 
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate")
 
@@ -25,18 +19,6 @@ def count_threads() -> int:
     """Return how many threads a computation may use: OMP_NUM_THREADS, as torch reads it, or one a core."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return int(limit) if limit.isdigit() and int(limit) else count_cores()
-
-
-def return_freed_memory() -> None:
-    """Have the C library give freed memory back to the system, where it is glibc.
-
-    glibc keeps more and more of what is freed: it raises its own threshold with each large block, and each
-    thread may have a heap. Call this at the start of a program that serves for long.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
-        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-        library.mallopt(M_ARENA_MAX, HEAPS)
 
 
 def name_processor() -> str:

@@ -43,8 +43,8 @@ def shows_skill(logits: np.ndarray, labels: np.ndarray, threshold: float) -> boo
     """Return whether the answers that a threshold gives are right more often than not, and not by luck.
 
     A model that has learnt nothing shows no skill, nor does one that answers too few clips to tell.
-    Luck is a coin, or the same answers dealt out at random where more of those are right: a model that always
-    answers the commonest label is right as often as that occurs.
+    Luck is a coin, or the same answers in random order, whichever is right more often: a model that always
+    answers the commonest label is right as often as that label occurs.
 
     Args:
         logits: shape [clips, classes], of clips the model was not trained on.

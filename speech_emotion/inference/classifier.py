@@ -311,15 +311,15 @@ class EmotionClassifier:
         """
         table = np.array([list(each.probabilities.values()) for each in segments])
         spans = [(each.start, each.end) for each in segments]
-        return self._judge(spans, self.classify_again(table, pooled), self.threshold_with(True))
+        return self._to_segments(spans, self.classify_again(table, pooled), self.threshold_with(True))
 
     def _make_segments(
         self, starts: list[float], clips: list[np.ndarray], table: np.ndarray, reference: Reference | None
     ) -> list[Segment]:
         spans = [(start, start + clip.size / SAMPLE_RATE) for start, clip in zip(starts, clips, strict=True)]
-        return self._judge(spans, table, self.threshold_with(reference is not None))
+        return self._to_segments(spans, table, self.threshold_with(reference is not None))
 
-    def _judge(
+    def _to_segments(
         self, spans: list[tuple[float, float]], table: np.ndarray, threshold: Threshold
     ) -> list[Segment]:
         labels = [self.labels[index] for index in table.argmax(axis=1)]

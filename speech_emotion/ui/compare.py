@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 
 from speech_emotion import AudioError, EmotionClassifier, ModelError, Prediction
-from speech_emotion.audio.decoding import MAX_SECONDS, stream_audio
+from speech_emotion.audio.decoding import MAX_SECONDS, header_duration, stream_audio
 from speech_emotion.inference.reference import Reference
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
@@ -60,13 +60,14 @@ def compare(
         yield render.refusal(text("no_recording", language))
         return
     yield render.working(language)
+    knowing = voice.model if voice else model
     try:
         audio = next(stream_audio(path, MAX_SECONDS))
-        used = choose_reference(path, voice.model if voice else model, voice, compares)
+        used = choose_reference(path, header_duration(path), knowing, voice, compares)
     except AudioError as error:
         yield render.refusal(refuse(str(error), language))
         return
-    said = tell_on_panel(used, voice.model if voice else model, language, others=True)
+    said = tell_on_panel(used, knowing, language, others=True)
     predictions: dict[str, Prediction] = {}
     costs: dict[str, str] = {}
     for name in MODELS:

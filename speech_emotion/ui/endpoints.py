@@ -67,7 +67,9 @@ def classify(
 
     Returns:
         `label`, `probabilities` by label, `seconds` of speech classified, whether the model is `sure`, the
-        `engine` that computed it, and the `utterances`, each with `start` and `end` in seconds.
+        `engine` that computed it, and the `utterances`, each with `start` and `end` in seconds. Of several
+        utterances `shares` has the part of the speech with each emotion, and `mixed` says that none leads.
+        `damage` says what of the recording could not be decoded.
     """
     return ask(
         recording, model, lambda heard: asdict(heard.predict(recording, reference=enroll(heard, reference)))

@@ -10,7 +10,7 @@ from PIL import Image
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
 from speech_emotion import AudioError, ModelError
-from speech_emotion.audio.decoding import SAMPLE_RATE, stream_audio
+from speech_emotion.audio.decoding import SAMPLE_RATE, header_duration, stream_audio
 from speech_emotion.inference.attribution import occlude
 from speech_emotion.ui import render
 from speech_emotion.ui.listen import Listen
@@ -65,7 +65,7 @@ def show(
         audio = next(blocks)
         longer = next(blocks, None) is not None
         heard = classifier(model)
-        used = choose_reference(path, model, voice, compares)
+        used = choose_reference(path, header_duration(path), model, voice, compares)
         reference = None if used == "self" else used
         prediction = heard.predict(audio, reference=reference)
         middles, drops = occlude(heard, audio, prediction, reference)

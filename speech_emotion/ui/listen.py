@@ -244,7 +244,7 @@ def answers(
     name = Path(path).name
     try:
         heard, whole = classifier(model), header_duration(path)
-        own = choose_reference(path, model, voice, compares)
+        own = choose_reference(path, whole, model, voice, compares)
         lanes = [iter_timeline(heard, path, reference=own, channel=each) for each in channels(path)]
         latest: tuple[Timeline | None, ...] = (None,) * len(lanes)
         for step in zip_longest(*lanes):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from speech_emotion import ModelError
-from speech_emotion.audio.decoding import MAX_SECONDS, header_duration
+from speech_emotion.audio.decoding import MAX_SECONDS
 from speech_emotion.inference.recording import count_lanes
 from speech_emotion.inference.reference import Reference
 from speech_emotion.ui import render
@@ -51,7 +51,7 @@ def reference_for(voice: Voice | None, model: str) -> Reference | None:
 
 
 def choose_reference(
-    path: str, model: str, voice: Voice | None, compares: bool
+    path: str, seconds: float | None, model: str, voice: Voice | None, compares: bool
 ) -> Reference | Literal["self"] | None:
     """Return what a model compares a recording with.
 
@@ -60,6 +60,7 @@ def choose_reference(
 
     Args:
         path: of the recording.
+        seconds: the length that its header states.
         model: a name in the registry.
         voice: the visitor's own, if it is known.
         compares: whether a longer recording's utterances are compared with each other.
@@ -67,7 +68,7 @@ def choose_reference(
     Raises:
         AudioError: as `load_audio`.
     """
-    known, seconds = reference_for(voice, model), header_duration(path) or 0.0
+    known, seconds = reference_for(voice, model), seconds or 0.0
     if known and seconds <= MAX_SECONDS and count_lanes(path) == 1:
         return known
     return "self" if compares and seconds > TURN_SECONDS and offered(model) else None
