@@ -115,8 +115,9 @@ def batch(recordings: list[str] | None, model: str | None = None, reference: str
             use it.
 
     Returns:
-        A row for each: `file`, `emotion`, `sure`, `confidence`, each probability by its label, `seconds`, and
-        `error`, the sentence that says why one has no answer.
+        A row for each: `file`, `emotion`, `sure`, `confidence`, each probability by its label, whether it is
+        `mixed`, the number of `utterances`, `seconds`, `damage`, what could not be decoded, and `error`, the
+        sentence that says why one has no answer.
     """
     if len(recordings or []) > MOST_FILES:
         raise gr.Error(TOO_MANY, print_exception=False)
